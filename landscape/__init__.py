@@ -1,0 +1,1 @@
+"""The geometry of loss landscapes, from saved checkpoints."""

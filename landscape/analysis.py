@@ -1,0 +1,231 @@
+"""What plugins are made of: the offers they make, the result they return, the context they are given.
+
+Nothing here imports torch, xarray or matplotlib, so that offers can be listed at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from landscape.errors import AnalysisError
+
+if TYPE_CHECKING:
+    import torch
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from landscape.parameters import Point
+
+__all__ = ["Analysis", "Context", "Cost", "NamedObjective", "PathFinder", "Result", "Source", "resolve"]
+
+T = TypeVar("T")
+
+
+def resolve(target: str) -> Any:
+    """The object that ``"package.module:name"`` names."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A measure that a plugin offers.
+
+    Attributes
+    ----------
+    name, summary
+        How it is called and one line on what it measures.
+    options
+        A frozen dataclass: its fields are the flags, the YAML keys and the keyword arguments.
+        Fields named ``max_...`` are budgets: they do not enter a task's identity.
+    run
+        ``"package.module:function"``. Called as ``run(landscape, points, options, *, context) -> Result`` once per group
+        of points, or with ``batched`` as ``run(landscape, groups, options, *, context)``, yielding ``(index, Result)`` as
+        groups finish; a group that cannot be done yields ``(index, exception)``.
+    points
+        How many points a group holds: 1, 2 or ``"many"`` (all of the call).
+    batched
+        Whether ``run`` takes all groups of the call at once.
+    complete
+        ``complete(landscape, points, options, *, context) -> list[Point]``: called when the call has fewer points than a
+        group holds; returns all points of the group, the made ones last.
+    combine
+        ``combine(results, *, context) -> Result``: one more result out of all stored ones of the call.
+    plot
+        ``plot(results) -> {name: Figure}``, from stored results alone.
+    version
+        Raise it when the numbers change: stored results of another version are not reused.
+    """
+
+    name: str
+    summary: str
+    options: type
+    run: str
+    points: int | Literal["many"] = 1
+    batched: bool = False
+    complete: str | None = None
+    combine: str | None = None
+    plot: str | None = None
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class PathFinder:
+    """A way to a low path between two points.
+
+    ``find`` names a function ``find(landscape, pairs, options, *, context)`` that yields ``(index, Path)`` as pairs finish;
+    a pair that cannot be done yields ``(index, exception)``.
+    """
+
+    name: str
+    summary: str
+    options: type
+    find: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint format, or a scheme such as ``zoo:`` for landscapes that need no file.
+
+    A format has ``recognise(path) -> bool`` and ``open(path, *, trust) -> Checkpoint``. A scheme has ``scheme`` (what
+    stands before the colon) and ``open(name, *, device, dtype) -> (Landscape, list[Point])``.
+    """
+
+    name: str
+    summary: str
+    open: str
+    recognise: str | None = None
+    scheme: str | None = None
+
+
+@dataclass(frozen=True)
+class NamedObjective:
+    """A loss that can be asked for by name; ``objective`` names an ``Objective`` object."""
+
+    name: str
+    summary: str
+    objective: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a result took.
+
+    Attributes
+    ----------
+    seconds
+        Wall-clock time.
+    gradients, hvps, energies
+        Gradients, Hessian-vector products and energies in full-data equivalents (samples used / n).
+    peak_memory_mb
+        Peak memory of the process (CPU) or of the device.
+    """
+
+    seconds: float = 0.0
+    gradients: float = 0.0
+    hvps: float = 0.0
+    energies: float = 0.0
+    peak_memory_mb: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What an analysis returns, with its evidence.
+
+    Attributes
+    ----------
+    data
+        Named arrays with units.
+    summary
+        Scalars, strings or lists by name. A name that does not apply is left out.
+    converged, messages
+        The verdict and what the reader has to know, the most important line first.
+    vectors
+        Parameter vectors by name, stored as safetensors beside the data.
+    budget_spent
+        Whether the work ended because a ``max_...`` option was reached: a larger budget then continues it.
+    cost, analysis, points, options, plotter
+        Filled in by the run: what it took, which analysis made it, of which points, with which options, and who draws it.
+    """
+
+    data: xr.Dataset
+    summary: Mapping[str, float | int | str | bool | list[Any]]
+    converged: bool = True
+    messages: tuple[str, ...] = ()
+    vectors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    budget_spent: bool = False
+    cost: Cost = Cost()
+    analysis: str = ""
+    points: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    plotter: str | None = None
+
+    def plot(self) -> dict[str, Figure]:
+        """The analysis' figures of this result alone, by name."""
+        return resolve(self.plotter)([self]) if self.plotter else {}
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What an analysis may ask of its surroundings. As it stands it serves a notebook: nothing is kept.
+
+    Attributes
+    ----------
+    seed, key
+        The run's seed and the task's identity: together they seed ``rng``.
+    finders
+        Path finders by name.
+    previous
+        The stored result of the same task under a smaller budget, if there is one.
+    """
+
+    seed: int = 0
+    key: str = ""
+    finders: Mapping[str, PathFinder] = MappingProxyType({})
+    previous: Result | None = None
+
+    @cached_property
+    def rng(self) -> torch.Generator:
+        """A generator on the CPU, seeded from ``seed`` and ``key``."""
+        import torch
+
+        digest = hashlib.sha256(f"{self.seed}|{self.key}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+    def task(self, index: int) -> Context:
+        """The context of one group of a batched analysis (or of one pair of a path finder)."""
+        return Context(self.seed, f"{self.key}/{index}", self.finders)
+
+    def finder(self, name: str) -> PathFinder:
+        """The path finder of that name, ready for ``resolve(finder.find)`` and ``finder.options``."""
+        if name not in self.finders:
+            known = ", ".join(sorted(self.finders)) or "none: take landscape.context()"
+            raise AnalysisError(f"no path finder {name!r}; this context has {known}")
+        return self.finders[name]
+
+    def progress(self, done: float, total: float, text: str = "") -> None:
+        """Say how far the task is."""
+
+    def save(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Keep partial work, so that an interrupted task goes on from here."""
+
+    def load(self) -> dict[str, torch.Tensor] | None:
+        """The partial work saved last by this task, if any."""
+        return None
+
+    def memo(self, key: str, make: Callable[[], Mapping[str, torch.Tensor]]) -> Mapping[str, torch.Tensor]:
+        """``make()``, or what it gave before in this run under the same key (and the same landscape)."""
+        return make()
+
+    def open_point(self, source: str) -> Point:
+        """The point in a file that an option names."""
+        raise AnalysisError(f"{source}: files are opened by a run; give it to landscape.analyze or the command line")
+
+
+Groups = Sequence[Sequence["Point"]]

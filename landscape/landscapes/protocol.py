@@ -1,0 +1,104 @@
+"""What a landscape is: an energy on parameter space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscape.curvature.operator import SymmetricOperator
+from landscape.parameters import ParameterSpace, Point
+
+__all__ = ["Landscape", "LandscapeInfo", "Work"]
+
+
+@dataclass(frozen=True)
+class LandscapeInfo:
+    """What the output says of a landscape.
+
+    Attributes
+    ----------
+    name
+        The model or the reference landscape.
+    objective
+        The loss.
+    data
+        The data set, empty where there is none.
+    samples
+        Its number of samples, None where there is no data.
+    fingerprint
+        A hash of all that fixes the energies: objective, data with split and number, batch-norm policy.
+    """
+
+    name: str
+    objective: str
+    data: str = ""
+    samples: int | None = None
+    fingerprint: str = ""
+
+
+@dataclass
+class Work:
+    """A running count of what a landscape was asked for, in full-data equivalents (samples used / n)."""
+
+    gradients: float = 0.0
+    hvps: float = 0.0
+    energies: float = 0.0
+
+
+@runtime_checkable
+class Landscape(Protocol):
+    """An energy E on R^P, or on a curved space in it.
+
+    Everything is batched: ``K`` points are rows. Points are given in the landscape's dtype and on its device; energies
+    come back in float64. Energies are means over the data: the loss itself, not its sum.
+    """
+
+    space: ParameterSpace
+    info: LandscapeInfo
+    device: torch.device
+    dtype: torch.dtype
+    work: Work
+
+    @property
+    def num_batches(self) -> int:
+        """How many mini-batches the data are kept in; 1 where there are none."""
+        ...
+
+    def energies(self, points: Float[Tensor, "K P"]) -> Float[Tensor, " K"]:
+        """E of each point on the full data, float64. Costs K energies."""
+        ...
+
+    def errors(self, points: Float[Tensor, "K P"]) -> Float[Tensor, " K"] | None:
+        """Fraction of wrong answers of each point, float64; None where the objective knows no error."""
+        ...
+
+    def gradients(
+        self, points: Float[Tensor, "K P"], batch: int | None = None
+    ) -> tuple[Float[Tensor, " K"], Float[Tensor, "K P"]]:
+        """Energies and gradients on one mini-batch, or on the full data. On a curved space they are tangent."""
+        ...
+
+    def hessian(self, point: Point) -> SymmetricOperator:
+        """The Hessian at a point, full data. On a curved space it acts in the tangent space."""
+        ...
+
+    def initial(self, rng: torch.Generator) -> Point:
+        """A fresh starting point, as training would start from."""
+        ...
+
+    def project(self, points: Float[Tensor, "K P"]) -> Float[Tensor, "K P"]:
+        """The nearest points of the space: the identity unless it is curved."""
+        ...
+
+    def tangent(self, point: Float[Tensor, "*K P"], vectors: Float[Tensor, "*K P"]) -> Float[Tensor, "*K P"]:
+        """Vectors made tangent to the space at a point: the identity unless it is curved."""
+        ...
+
+    def anchored(self, points: Sequence[Point]) -> Landscape:
+        """The same landscape knowing the buffers of these points, between which batch-norm statistics are made."""
+        ...
