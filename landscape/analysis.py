@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from landscape.errors import AnalysisError
+from landscape.errors import AnalysisError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
 
     from landscape.parameters import Point
 
-__all__ = ["Analysis", "Context", "Cost", "NamedObjective", "PathFinder", "Result", "Source", "resolve"]
-
-T = TypeVar("T")
+__all__ = ["Analysis", "Context", "Cost", "NamedObjective", "PathFinder", "Result", "Source", "Storage", "resolve"]
 
 
 def resolve(target: str) -> Any:
@@ -171,6 +168,48 @@ class Result:
         return resolve(self.plotter)([self]) if self.plotter else {}
 
 
+class Storage(Protocol):
+    """Where a run keeps what its tasks want kept. Keys are those of tasks."""
+
+    def save(self, key: str, state: Mapping[str, torch.Tensor]) -> None:
+        """Replace the partial work of a task."""
+
+    def load(self, key: str) -> dict[str, torch.Tensor] | None:
+        """The partial work of a task, if any."""
+
+    def memo(self, key: str, make: Callable[[], Mapping[str, torch.Tensor]]) -> Mapping[str, torch.Tensor]:
+        """``make()``, kept under a key of its own."""
+        ...
+
+    def previous(self, key: str) -> Result | None:
+        """The stored result of the same task, made under a smaller budget."""
+
+
+class Unstored:
+    """The storage of a notebook: nothing is kept."""
+
+    def save(self, key: str, state: Mapping[str, torch.Tensor]) -> None:
+        """Forget."""
+
+    def load(self, key: str) -> None:
+        """Nothing is known."""
+
+    def memo(self, key: str, make: Callable[[], Mapping[str, torch.Tensor]]) -> Mapping[str, torch.Tensor]:
+        """``make()``, made anew."""
+        return make()
+
+    def previous(self, key: str) -> None:
+        """Nothing is known."""
+
+
+def _silent(key: str, done: float, total: float, text: str) -> None:
+    pass
+
+
+def _no_files(source: str) -> Point:
+    raise AnalysisError(f"{source}: only a run opens files; call landscape.analyze or the command line")
+
+
 @dataclass(frozen=True, eq=False)
 class Context:
     """What an analysis may ask of its surroundings. As it stands it serves a notebook: nothing is kept.
@@ -178,17 +217,23 @@ class Context:
     Attributes
     ----------
     seed, key
-        The run's seed and the task's identity: together they seed ``rng``.
+        The run's seed and the task's identity: together they seed ``rng``, so that no result depends on the order of
+        tasks or on what was stored before.
+    keys
+        In a batched analysis, the identities of its groups.
     finders
         Path finders by name.
-    previous
-        The stored result of the same task under a smaller budget, if there is one.
+    storage, reporter, opener
+        Where partial work is kept, who shows progress, who opens a file that an option names.
     """
 
     seed: int = 0
     key: str = ""
-    finders: Mapping[str, PathFinder] = MappingProxyType({})
-    previous: Result | None = None
+    keys: tuple[str, ...] = ()
+    finders: Mapping[str, PathFinder] = field(default_factory=dict)
+    storage: Storage = field(default_factory=Unstored)
+    reporter: Callable[[str, float, float, str], None] = _silent
+    opener: Callable[[str], Point] = _no_files
 
     @cached_property
     def rng(self) -> torch.Generator:
@@ -200,32 +245,40 @@ class Context:
 
     def task(self, index: int) -> Context:
         """The context of one group of a batched analysis (or of one pair of a path finder)."""
-        return Context(self.seed, f"{self.key}/{index}", self.finders)
+        key = self.keys[index] if self.keys else f"{self.key}/{index}"
+        return replace(self, key=key, keys=())
 
     def finder(self, name: str) -> PathFinder:
-        """The path finder of that name, ready for ``resolve(finder.find)`` and ``finder.options``."""
+        """The path finder of that name: ``resolve(finder.find)`` is its function."""
         if name not in self.finders:
-            known = ", ".join(sorted(self.finders)) or "none: take landscape.context()"
-            raise AnalysisError(f"no path finder {name!r}; this context has {known}")
+            known = ", ".join(sorted(self.finders)) or "none (landscape.context() has the installed ones)"
+            raise UsageError(f"no path finder {name!r}{did_you_mean(name, self.finders)} Known here: {known}")
         return self.finders[name]
+
+    @property
+    def previous(self) -> Result | None:
+        """The stored result of the same task under a smaller budget, if there is one."""
+        return self.storage.previous(self.key)
 
     def progress(self, done: float, total: float, text: str = "") -> None:
         """Say how far the task is."""
+        self.reporter(self.key, done, total, text)
 
     def save(self, state: Mapping[str, torch.Tensor]) -> None:
         """Keep partial work, so that an interrupted task goes on from here."""
+        self.storage.save(self.key, state)
 
     def load(self) -> dict[str, torch.Tensor] | None:
         """The partial work saved last by this task, if any."""
-        return None
+        return self.storage.load(self.key)
 
     def memo(self, key: str, make: Callable[[], Mapping[str, torch.Tensor]]) -> Mapping[str, torch.Tensor]:
-        """``make()``, or what it gave before in this run under the same key (and the same landscape)."""
-        return make()
+        """``make()``, or what it gave before in this run under the same key. The key names all that it depends on."""
+        return self.storage.memo(key, make)
 
     def open_point(self, source: str) -> Point:
         """The point in a file that an option names."""
-        raise AnalysisError(f"{source}: files are opened by a run; give it to landscape.analyze or the command line")
+        return self.opener(source)
 
 
 Groups = Sequence[Sequence["Point"]]

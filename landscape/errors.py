@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["AnalysisError", "CheckpointError", "LandscapeError", "TrustError", "UsageError"]
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["AnalysisError", "CheckpointError", "LandscapeError", "TrustError", "UsageError", "did_you_mean"]
 
 
 class LandscapeError(Exception):
@@ -33,3 +36,9 @@ class AnalysisError(LandscapeError):
     """An analysis that could not finish on a landscape that is in order."""
 
     exit_code = 5
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``. Did you mean 'x'?`` for the nearest known name, or a full stop: what ends a sentence on an unknown one."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f". Did you mean {close[0]!r}?" if close else "."

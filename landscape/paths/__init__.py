@@ -1,0 +1,20 @@
+"""Paths through parameter space: polylines, the energy along them, tangents."""
+
+from landscape.paths.path import Path
+from landscape.paths.polyline import improved_tangents, knot_times, path_length, points_at, straight
+from landscape.paths.profile import Profile, dense_times, energies_at, errors_at, measure, refine
+
+__all__ = [
+    "Path",
+    "Profile",
+    "dense_times",
+    "energies_at",
+    "errors_at",
+    "improved_tangents",
+    "knot_times",
+    "measure",
+    "path_length",
+    "points_at",
+    "refine",
+    "straight",
+]

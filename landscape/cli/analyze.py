@@ -1,0 +1,167 @@
+"""``landscape analyze CKPT... --plugin NAME``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+
+from landscape.cli.flags import PARTS, Words, add_loading_flags, merge_part, new_parser, parse, sort_words
+from landscape.errors import UsageError
+from landscape.registry import Registry, registry
+
+if TYPE_CHECKING:
+    from landscape.run.loading import LoadOptions
+    from landscape.run.tasks import Request
+
+__all__ = ["run"]
+
+
+def run(arguments: Sequence[str], *, debug: bool) -> int:
+    """Analyse checkpoints; 0, or 5 if an analysis failed."""
+    known = registry()
+    words = sort_words(arguments)
+    parser = _parser(known)
+    given = parse(parser, words.rest)
+    plugins = words.plugins or list(given.plugin or [])
+    if not plugins and not words.print_config:
+        raise UsageError(f"say what to measure: --plugin {'|'.join(sorted(known.analyses))}")
+    for name in plugins:
+        known.analysis(name)
+    _check_groups(words.rest, plugins, known)
+    if words.print_config:
+        print(_config(given, words, plugins), end="")
+        return 0
+    return _analyze(given, words, plugins, known, list(arguments), debug)
+
+
+def _parser(known: Registry) -> ArgumentParser:
+    parser = new_parser("analyze", "Measure the geometry of the loss at and between checkpoints.")
+    parser.add_argument("--config", action="config", help="a YAML file with these options; flags after it override it")
+    parser.add_argument("checkpoints", nargs="*", type=str, help="files, folders, globs, or one zoo:NAME?key=value")
+    parser.add_argument("--plugin", type=list[str] | None, default=None, help="what to measure; may be repeated")
+    parser.add_argument("--out", type=str | None, default=None, help="run directory; default: runs/NAME-HASH")
+    parser.add_argument("--pairs", type=Literal["all", "star", "chain"], default="all", help="which pairs of points")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+    add_loading_flags(parser)
+    for name, analysis in sorted(known.analyses.items()):
+        parser.add_class_arguments(analysis.options, name, help=analysis.summary)
+    return parser
+
+
+def _check_groups(words: Sequence[str], plugins: Sequence[str], known: Registry) -> None:
+    """Options of an analysis that does not run are a slip of the pen."""
+    for word in words:
+        head = word.removeprefix("--").partition(".")[0].replace("_", "-")
+        if word.startswith("--") and "." in word and head in known.analyses and head not in plugins:
+            raise UsageError(f"{word.partition('=')[0]} is an option of {head}, which does not run: add --plugin {head}")
+
+
+def _options(given: Namespace, name: str) -> dict[str, Any]:
+    group = given[name.replace("-", "_")]
+    return {key: _plain(value) for key, value in vars(group).items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.as_dict() if isinstance(value, Namespace) else value
+
+
+def _config(given: Namespace, words: Words, plugins: Sequence[str]) -> str:
+    """The call as YAML that ``--config`` takes."""
+    skipped = {"config", "json", "debug", "checkpoints", "plugin", *PARTS}
+    flat = {key: value for key, value in vars(given).items() if key not in skipped and not isinstance(value, Namespace)}
+    merged = {part: merge_part(given[part], part, words) for part in PARTS}
+    config = {
+        **({"checkpoints": list(given.checkpoints)} if given.checkpoints else {}),
+        "plugin": list(plugins),
+        **{part: value for part, value in merged.items() if value},
+        **{key: value for key, value in flat.items() if value is not None},
+        **{name.replace("-", "_"): _options(given, name) for name in plugins},
+    }
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def _analyze(
+    given: Namespace, words: Words, plugins: Sequence[str], known: Registry, arguments: list[str], debug: bool
+) -> int:
+    requests = _requests(given, plugins, known)
+    from landscape.cli.progress import progress
+    from landscape.cli.tables import landscape_line, notice, print_results
+    from landscape.run.call import Call, carry_out, default_directory
+    from landscape.run.execute import Setting
+    from landscape.run.loading import load_points, partner_opener
+    from landscape.run.store import RunStore
+
+    options = load_options(given)
+    if given.out:
+        RunStore.create(given.out)
+    loaded = load_points(given.checkpoints, recipe(given, words), options)
+    for left in loaded.left_out:
+        notice(f"left out: {left.reason}")
+    _check_enough(loaded.points, loaded.left_out, requests)
+    notice(landscape_line(loaded.landscape, loaded.measured))
+    out = Path(given.out) if given.out else default_directory(loaded.landscape, loaded.points, options.seed)
+    store = RunStore.create(out)
+    with progress() as reporter:
+        setting = Setting(
+            loaded.landscape,
+            known,
+            options.seed,
+            given.pairs,
+            reporter=reporter,
+            opener=partner_opener(loaded.landscape, loaded.points, trust=options.trust),
+            debug=debug,
+        )
+        measured = {point.id: one for point, one in zip(loaded.points, loaded.measured, strict=True)}
+        call = Call(setting, loaded.points, requests, arguments, loaded.recipe, loaded.left_out, measured)
+        done = carry_out(call, store)
+    if given.json:
+        print(json.dumps(done.shown, indent=1, allow_nan=False))
+    else:
+        print_results(done.shown)
+    for failure in done.outcome.failed:
+        print(f"landscape: {failure.analysis} of {', '.join(failure.points)} failed: {failure.error}", file=sys.stderr)
+    return 5 if done.outcome.failed else 0
+
+
+def _requests(given: Namespace, plugins: Sequence[str], known: Registry) -> list[Request]:
+    from landscape.run.tasks import Request, make_options
+
+    analyses = [known.analyses[name] for name in dict.fromkeys(plugins)]
+    return [Request(analysis, make_options(analysis, _options(given, analysis.name))) for analysis in analyses]
+
+
+def _check_enough(points: Sequence[Any], left_out: Sequence[Any], requests: Sequence[Request]) -> None:
+    """Fewer points left than an analysis needs: the file that was left out is the error."""
+    from landscape.errors import CheckpointError
+
+    for request in requests:
+        needed = 1 if request.analysis.points == "many" else request.analysis.points
+        if left_out and len(points) < needed:
+            raise CheckpointError(f"{request.analysis.name} needs {needed} points, {len(points)} left. {left_out[0].reason}")
+
+
+def load_options(given: Namespace) -> LoadOptions:
+    """How checkpoints are read, from parsed flags."""
+    from landscape.run.loading import LoadOptions
+
+    return LoadOptions(**{field.name: given[field.name] for field in dataclasses.fields(LoadOptions)})
+
+
+def recipe(given: Namespace, words: Words) -> Any:
+    """The recipe that the flags and the config file name."""
+    from landscape.checkpoints.recipe import Recipe, Spec
+
+    specs = {}
+    for part in PARTS:
+        plain: Mapping[str, Any] | None = merge_part(given[part], part, words)
+        if plain:
+            specs[part] = Spec.from_plain(plain, named_by=f"--{part}", by_user=True)
+    return Recipe(**specs)

@@ -1,0 +1,106 @@
+"""What a call prints for people: the line after loading, and tables of results."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["landscape_line", "notice", "number", "print_results"]
+
+WIDE = 4
+"""Up to so many results stand side by side, one column each; more are listed one per line."""
+HEADLINE = 5
+"""How many summary names a list of many results shows: the first ones."""
+
+
+def notice(text: str) -> None:
+    """A line on stderr."""
+    print(" ".join(text.split()), file=sys.stderr)
+
+
+def number(value: Any) -> str:
+    """A value at the precision people read."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(number, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def landscape_line(landscape: Any, measured: Sequence[Any]) -> str:
+    """``LitMLP 2,410 params · DigitsDataModule 1,797 samples · loss 0.3646 · cuda:0 float32``."""
+    info = landscape.info
+    data = [f"{info.data or 'data'} {info.samples:,} samples"] if info.samples is not None else []
+    losses = [one.loss for one in measured]
+    low, high = min(losses), max(losses)
+    loss = f"loss {number(low)}" if high == low else f"loss {number(low)} to {number(high)}"
+    dtype = str(landscape.dtype).removeprefix("torch.")
+    return " · ".join([f"{info.name} {landscape.space.dim:,} params", *data, loss, f"{landscape.device} {dtype}"])
+
+
+def print_results(shown: Mapping[str, Any]) -> None:
+    """The results of a call, one table per analysis, and where they are kept."""
+    console = Console(highlight=False, soft_wrap=True)
+    for line in _first_lines(shown):
+        console.print(escape(line))
+    for analysis, group in groupby(shown["results"], key=lambda result: result["analysis"]):
+        results = list(group)
+        console.print(_beside(analysis, results) if len(results) <= WIDE else _below(analysis, results))
+        for result in results:
+            mark = "" if result["converged"] else "not converged: "
+            for message in result["messages"]:
+                console.print(escape(f"  {_name(result)}: {mark}{message}"), style="dim" if result["converged"] else "yellow")
+    if shown["results"]:
+        console.print(escape(f"stored in {shown['run']}   figures and a page of all: landscape report {shown['run']}"))
+
+
+def _first_lines(shown: Mapping[str, Any]) -> list[str]:
+    """What must be known before any number: points that were made, not given."""
+    return [
+        f"{result['messages'][0]}" for result in shown["results"] if result["summary"].get("partner") and result["messages"]
+    ][:1]
+
+
+def _name(result: Mapping[str, Any]) -> str:
+    return " – ".join(result["points"])
+
+
+def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for result in results for name in result["summary"]))
+
+
+def _verdict(result: Mapping[str, Any]) -> str:
+    return ("converged" if result["converged"] else "not converged") + (", stored" if result["cached"] else "")
+
+
+def _beside(analysis: str, results: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title=escape(analysis), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table.add_column("")
+    for result in results:
+        table.add_column(escape(_name(result)), justify="right", overflow="fold")
+    for name in _names(results):
+        table.add_row(name, *(escape(number(result["summary"].get(name, ""))) for result in results))
+    table.add_row("verdict", *map(_verdict, results))
+    return table
+
+
+def _below(analysis: str, results: Sequence[Mapping[str, Any]]) -> Table:
+    names = _names(results)[:HEADLINE]
+    table = Table(title=escape(analysis), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table.add_column("points", overflow="fold")
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for result in results:
+        values = [escape(number(result["summary"].get(name, ""))) for name in names]
+        table.add_row(escape(_name(result)), *values, _verdict(result))
+    return table

@@ -1,0 +1,247 @@
+"""The loss of a neural network on a fixed set of data, as a landscape."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import vmap
+
+from landscape.errors import CheckpointError
+from landscape.landscapes.batches import Batches
+from landscape.landscapes.batchnorm import Buffers, Statistics, batch_statistics, re_estimating
+from landscape.landscapes.chunking import Chunking
+from landscape.landscapes.functional import ModelFunction
+from landscape.landscapes.hessian import GRAPH_MEMORY, NetworkHessian
+from landscape.landscapes.objectives import Measure, Objective, measured, samples_in
+from landscape.landscapes.protocol import LandscapeInfo, Work
+from landscape.landscapes.starting import fresh_vector
+from landscape.parameters import Point
+
+__all__ = ["NetworkLandscape"]
+
+SINGLE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+"""Half precision is computed in float32."""
+
+
+class NetworkLandscape:
+    """The energy E(w) = (sum of losses) / (sum of weights) over all batches, for a network with parameters w.
+
+    The model is copied once, put in eval mode and never changed. Coordinates are its trainable parameters, a tied one
+    once; buffers and frozen parameters come from ``anchors`` (see ``Buffers`` for batch norm).
+
+    Batch norm under "recalibrate": a gradient on one mini-batch normalises by that batch's own statistics, as training
+    does (a batch of one sample by those of the full data). Gradients and Hessians on the full data hold the
+    statistics of the point fixed.
+
+    Parameters
+    ----------
+    model
+        The network; its parameters are taken for the dtype and as the template of all points.
+    objective
+        What is summed over the data.
+    batches
+        The data, materialised on the device.
+    batch_norm
+        "recalibrate", "frozen" or "interpolate".
+    anchors
+        Points with buffers of their own.
+    factory
+        Builds a fresh model, for ``initial``; without it ``reset_parameters`` of the submodules serves.
+    device, dtype
+        Where and in which precision to compute; the CPU and the model's own (at least float32) by default.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        batches: Batches,
+        *,
+        batch_norm: str = "recalibrate",
+        anchors: Sequence[Point] = (),
+        factory: Callable[[], nn.Module] | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        name: str | None = None,
+    ) -> None:
+        stored = next((p.dtype for p in model.parameters() if p.requires_grad), None)
+        if stored is None:
+            raise CheckpointError(f"{type(model).__name__} has no trainable parameter: set requires_grad on some")
+        self.device = torch.device(device or "cpu")
+        self.dtype = dtype or SINGLE.get(stored, stored)
+        self.objective, self.batches, self.factory = objective, batches, factory
+        self.function = ModelFunction(copy.deepcopy(model).to(self.device, self.dtype).eval())
+        self.space = self.function.space
+        self.work = Work()
+        self.chunking = Chunking(self.device)
+        self.buffers = self._buffers(anchors, batch_norm)
+        self.info = LandscapeInfo(
+            name or type(model).__name__, objective.name, batches.name, batches.samples, self._fingerprint()
+        )
+
+    def _buffers(self, anchors: Sequence[Point], policy: str) -> Buffers:
+        moved = [anchor.to(self.device, self.dtype) for anchor in anchors]
+        return Buffers(self.function.model, self.function.buffers(), moved, policy)
+
+    def _fingerprint(self) -> str:
+        policy = self.buffers.policy if self.buffers.layers else ""
+        return hashlib.sha256(f"{self.objective.fingerprint}|{self.batches.fingerprint}|{policy}".encode()).hexdigest()
+
+    @property
+    def num_batches(self) -> int:
+        return len(self.batches.batches)
+
+    def energies(self, points: Float[Tensor, "K P"]) -> Float[Tensor, " K"]:
+        self.work.energies += len(points)
+        return self._mean("energies", self.objective.loss, points)
+
+    def errors(self, points: Float[Tensor, "K P"]) -> Float[Tensor, " K"] | None:
+        if self.objective.error is None:
+            return None
+        self.work.energies += len(points)
+        return self._mean("errors", self.objective.error, points)
+
+    def gradients(
+        self, points: Float[Tensor, "K P"], batch: int | None = None
+    ) -> tuple[Float[Tensor, " K"], Float[Tensor, "K P"]]:
+        if batch is None:
+            self.work.gradients += len(points)
+            return self._mean_gradients("gradients", self.batches.batches, points, self._own(points))
+        chosen = self.batches.batches[batch]
+        samples = samples_in(chosen)
+        self.work.gradients += len(points) * samples / self.batches.samples
+        if not self.buffers.layers or self.buffers.policy != "recalibrate" or samples == 1:
+            return self._mean_gradients("gradients", [chosen], points, self._own(points))
+        with batch_statistics(self.buffers.layers):
+            return self._mean_gradients("gradients by batch statistics", [chosen], points, {})
+
+    def hessian(self, point: Point, graph_memory: int = GRAPH_MEMORY) -> NetworkHessian:
+        """The Hessian at a point, at the point's own buffers where it has them.
+
+        ``graph_memory``, in bytes, is how much the graphs of all batches may take to be kept.
+        """
+        point = point.to(self.device, self.dtype)
+        own = {name: rows[0] for name, rows in self._own(point.vector[None]).items()}
+        if set(self.buffers.statistics) <= point.buffers.keys():
+            own |= self.buffers.known(point.buffers)
+        return NetworkHessian(
+            self.function,
+            self.objective.loss,
+            self.batches,
+            point.vector,
+            self.buffers.shared | own,
+            self.work,
+            graph_memory,
+        )
+
+    def initial(self, rng: torch.Generator) -> Point:
+        vector = fresh_vector(self.function.model, self.space, self.factory, rng)
+        return Point(vector.to(self.device, self.dtype), id="initial", source=f"{self.info.name}, newly initialised")
+
+    def project(self, points: Float[Tensor, "K P"]) -> Float[Tensor, "K P"]:
+        return points
+
+    def tangent(self, point: Float[Tensor, "*K P"], vectors: Float[Tensor, "*K P"]) -> Float[Tensor, "*K P"]:
+        return vectors
+
+    def anchored(self, points: Sequence[Point]) -> NetworkLandscape:
+        other = copy.copy(self)
+        other.buffers = self._buffers(points, self.buffers.policy)
+        return other
+
+    def _own(self, points: Tensor) -> Statistics:
+        return self.buffers.at(points, self._estimate)
+
+    def _mean(self, kind: str, measure: Measure, points: Tensor) -> Tensor:
+        own = self._own(points)
+        totals = torch.zeros(2, len(points), dtype=torch.float64, device=self.device)
+        with self.function.kernels(), torch.no_grad():
+            for batch in self.batches.batches:
+                values = partial(self._values, measure, batch, points, own)
+                totals += torch.stack(self.chunking.run(kind, len(points), values))
+        return totals[0] / totals[1]
+
+    def _mean_gradients(
+        self, kind: str, batches: Sequence[Any], points: Tensor, own: Statistics
+    ) -> tuple[Tensor, Tensor]:
+        totals = torch.zeros(2, len(points), dtype=torch.float64, device=self.device)
+        gradients = torch.zeros_like(points)
+        with self.function.kernels():
+            for batch in batches:
+                values = partial(self._gradient_values, batch, points, own)
+                sums, weights, slopes = self.chunking.run(kind, len(points), values)
+                totals += torch.stack([sums, weights])
+                gradients += slopes
+        return totals[0] / totals[1], gradients / totals[1][:, None].to(self.dtype)
+
+    def _values(
+        self, measure: Measure, batch: Any, points: Tensor, own: Statistics, rows: slice, vmapped: bool
+    ) -> tuple[Tensor, Tensor]:
+        """``(sums, weights)`` of some points on one batch, float64."""
+
+        def value(vector: Tensor, mine: Statistics) -> tuple[Tensor, Tensor]:
+            return self.function(partial(measured, measure), vector, self.buffers.shared | mine, batch)
+
+        sums, weights = _over_rows(value, points[rows], _rows(own, rows), vmapped)
+        return sums.double(), weights
+
+    def _gradient_values(
+        self, batch: Any, points: Tensor, own: Statistics, rows: slice, vmapped: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """``(sums, weights, gradients of the sums)``: points do not interact, so one backward pass serves all."""
+        leaves = points[rows].detach().requires_grad_()
+        sums, weights = self._values(self.objective.loss, batch, leaves, _rows(own, rows), slice(None), vmapped)
+        if not sums.requires_grad:
+            raise CheckpointError(
+                f"objective {self.objective.name} does not depend on the trainable parameters: "
+                "does it detach them or compute under no_grad?"
+            )
+        (gradients,) = torch.autograd.grad(sums.sum(), leaves)
+        return sums.detach(), weights, gradients
+
+    def _estimate(self, points: Tensor) -> Statistics:
+        """Batch-norm statistics on the data. Costs one energy per point."""
+        self.work.energies += len(points)
+        shared, names = self.buffers.shared, (*self.buffers.statistics, *self.buffers.counters)
+        own = {name: torch.zeros_like(shared[name]).expand(len(points), *shared[name].shape) for name in names}
+        with self.function.kernels(), torch.no_grad(), re_estimating(self.buffers.layers) as next_batch:
+            for batch in self.batches.batches:
+                if next_batch(batch):
+                    updated = self.chunking.run("statistics", len(points), partial(self._updated, batch, points, own))
+                    own = dict(zip(names, updated, strict=True))
+        return {name: own[name] for name in self.buffers.statistics}
+
+    def _updated(self, batch: Any, points: Tensor, own: Statistics, rows: slice, vmapped: bool) -> tuple[Tensor, ...]:
+        """Statistics after one more batch; layers write into what they are given, so it is a copy."""
+        copies = {name: tensor.clone() for name, tensor in _rows(own, rows).items()}
+
+        def update(vector: Tensor, mine: Statistics) -> tuple[Tensor, Tensor]:
+            return self.function(partial(measured, self.objective.loss), vector, self.buffers.shared | mine, batch)
+
+        _over_rows(update, points[rows], copies, vmapped)
+        return tuple(copies.values())
+
+
+def _rows(statistics: Statistics, rows: slice) -> Statistics:
+    return {name: tensor[rows] for name, tensor in statistics.items()}
+
+
+def _over_rows(
+    function: Callable[[Tensor, Mapping[str, Tensor]], tuple[Tensor, Tensor]],
+    points: Tensor,
+    own: Mapping[str, Tensor],
+    vmapped: bool,
+) -> tuple[Tensor, Tensor]:
+    """A function of one point and its buffers, over several at once or one after another."""
+    if vmapped:
+        return vmap(function)(points, dict(own))
+    each = [function(points[k], {name: tensor[k] for name, tensor in own.items()}) for k in range(len(points))]
+    sums, weights = zip(*each, strict=True)
+    return torch.stack(sums), torch.stack(weights)

@@ -1,0 +1,153 @@
+"""The energy along a curve: dense sampling, then refinement until the maximum is bracketed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from landscape.errors import AnalysisError
+from landscape.landscapes.protocol import Landscape
+from landscape.paths.polyline import knot_times, points_at
+
+__all__ = ["Profile", "dense_times", "energies_at", "errors_at", "measure", "refine"]
+
+_END = 1e-6  # where the open interval begins: batch-norm statistics may step at the ends themselves
+_BLOCK = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Energies along a curve.
+
+    Attributes
+    ----------
+    times
+        Where they were taken, shape ``(n,)``, increasing from 0 to 1.
+    energies
+        The energies there, shape ``(n,)``, float64.
+    bracket
+        How far above the highest of them the maximum of the curve can lie, in units of the energy, if the curve is concave
+        between the neighbours of each local maximum.
+    """
+
+    times: Float[Tensor, " n"]
+    energies: Float[Tensor, " n"]
+    bracket: float
+
+    @property
+    def barrier(self) -> float:
+        """Highest energy over the higher end."""
+        return float(self.energies.max() - self.energies[[0, -1]].max())
+
+
+def dense_times(knots: Float[Tensor, "m P"], inside: int) -> Float[Tensor, " n"]:
+    """Times of all knots and of ``inside`` evenly spaced points within each segment."""
+    reached = knot_times(knots).cpu()
+    parts = torch.arange(inside + 1, dtype=torch.float64) / (inside + 1)
+    within = reached[:-1, None] + reached.diff()[:, None] * parts
+    return torch.cat([within.reshape(-1), reached[-1:]])
+
+
+def energies_at(
+    landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """Full-data energies of the polyline at these times, on the CPU. Costs n energies; a non-finite one is refused."""
+    blocks = [landscape.energies(points_at(landscape, knots, block)).cpu() for block in times.split(_BLOCK)]
+    energies = torch.cat(blocks) if blocks else torch.zeros(0, dtype=torch.float64)
+    if not torch.isfinite(energies).all():
+        worst = int((~torch.isfinite(energies)).nonzero()[0])
+        raise AnalysisError(
+            f"the loss on the path is {float(energies[worst])} at time {float(times[worst]):.4g} of 1, a finite one is needed: "
+            f"try --dtype float64, or a smaller learning rate of the path finder"
+        )
+    return energies
+
+
+def errors_at(
+    landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Tensor, " n"]
+) -> Float[Tensor, " n"] | None:
+    """Fractions of wrong answers along the polyline, None where the objective knows none. Costs n energies."""
+    blocks = []
+    for block in times.split(_BLOCK):
+        errors = landscape.errors(points_at(landscape, knots, block))
+        if errors is None:
+            return None
+        blocks.append(errors.cpu())
+    return torch.cat(blocks)
+
+
+def measure(
+    landscape: Landscape,
+    knots: Float[Tensor, "m P"],
+    tolerance: float | None = None,
+    inside: int = 9,
+    max_rounds: int = 30,
+) -> Profile:
+    """The energy along the polyline through the knots, its maximum bracketed.
+
+    Costs ``(m - 1) (inside + 1) + 3`` energies and a few for each round of refinement.
+
+    Parameters
+    ----------
+    tolerance
+        How close to bracket the maximum, in units of the energy; by default a thousandth of the barrier met. Never below rounding.
+    inside
+        Number of points inside each segment of the first, dense evaluation. A peak between two of them goes unseen.
+    """
+    times = dense_times(knots, inside)
+    times = torch.cat([times, times.new_tensor([_END, 1 - _END])]).unique()
+    energies = energies_at(landscape, knots, times)
+    if tolerance is None:
+        tolerance = 1e-3 * float(energies.max() - energies[[0, -1]].max())
+    tolerance = max(tolerance, torch.finfo(knots.dtype).eps * float(energies.abs().max()))
+    return refine(lambda t: energies_at(landscape, knots, t), times, energies, tolerance, max_rounds)
+
+
+def refine(
+    energy: Callable[[Tensor], Tensor],
+    times: Float[Tensor, " n"],
+    energies: Float[Tensor, " n"],
+    tolerance: float,
+    max_rounds: int = 30,
+    max_energies: int = 1000,
+) -> Profile:
+    """Samples added around every local maximum that may hide a higher value, until none can exceed the best by ``tolerance``.
+
+    A local maximum at ``l < * < r`` of a curve concave between ``l`` and ``r`` has its true top below the chord from ``l``
+    through ``*`` carried on to ``r``, and below the one from ``r`` carried back to ``l``; intervals where that leaves too
+    much room are halved. The first and the last sample keep their energies and take no part: a curve may step there. If a
+    limit ends the refinement, the bracket reached so far is returned.
+    """
+    start = len(times)
+    for _ in range(max_rounds):
+        room = _room(times, energies)
+        wide = (room > tolerance).nonzero()[:, 0]
+        if len(wide) == 0 or len(times) - start + len(wide) > max_energies:
+            break
+        new = (times[wide] + times[wide + 1]) / 2
+        times, order = torch.cat([times, new]).sort()
+        energies = torch.cat([energies, energy(new)])[order]
+    return Profile(times, energies, max(0.0, float(_room(times, energies).max())))
+
+
+def _room(times: Float[Tensor, " n"], energies: Float[Tensor, " n"]) -> Float[Tensor, " intervals"]:
+    """How far above the highest sample the curve can rise inside each of the n - 1 intervals; -inf if nothing says so."""
+    tops = torch.full_like(times[:-1], -torch.inf)
+    t, e = times[1:-1], energies[1:-1]
+    if len(t) < 3:
+        return tops
+    widths = t.diff()
+    slopes = e.diff() / widths
+    peaks = ((e[1:-1] >= e[:-2]) & (e[1:-1] >= e[2:])).nonzero()[:, 0] + 1
+    inner = tops[1:-1]
+    inner[peaks] = torch.maximum(inner[peaks], e[peaks] + slopes[peaks - 1] * widths[peaks])
+    inner[peaks - 1] = torch.maximum(inner[peaks - 1], e[peaks] - slopes[peaks] * widths[peaks - 1])
+    if e[0] >= e[1]:  # a maximum at the rim of the open interval: only the chord on its inner side is known
+        inner[0] = torch.maximum(inner[0], e[1] - slopes[1] * widths[0])
+    if e[-1] >= e[-2]:
+        inner[-1] = torch.maximum(inner[-1], e[-2] + slopes[-2] * widths[-1])
+    return tops - energies.max()

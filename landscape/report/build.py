@@ -1,0 +1,108 @@
+"""Stored results to one self-contained page. Nothing is computed: figures are drawn from what was stored."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from landscape.analysis import Result, resolve
+from landscape.run.opened import Run, open_run
+from landscape.run.store import write_atomically
+
+__all__ = ["build_report", "number"]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One analysis in the report: its figures, a table of summaries, what the results have to say."""
+
+    analysis: str
+    figures: Sequence[tuple[str, str]]
+    names: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str], bool, Sequence[str], str]]
+
+
+def build_report(directory: str | Path) -> Path:
+    """Write ``report.html`` into a run directory; its path.
+
+    Raises
+    ------
+    UsageError
+        If the directory is no run.
+    """
+    run = open_run(directory)
+    sections = [_section(name, list(group)) for name, group in groupby(run.results, key=lambda result: result.analysis)]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("landscape.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("page.html").render(
+        title=_title(run), calls=[_call(call) for call in run.manifest["calls"]], points=run.points, sections=sections,
+        number=number,
+    )  # fmt: skip
+    path = Path(directory) / "report.html"
+    write_atomically(path, page.encode())
+    return path
+
+
+def number(value: Any) -> str:
+    """A value at the precision people read; empty for what does not apply."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(number, value))
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _title(run: Run) -> str:
+    names = dict.fromkeys(call["name"] for call in run.manifest["calls"])
+    return ", ".join(names) or run.directory.name
+
+
+def _call(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    scape = call["landscape"]
+    facts = [f"{scape['parameters']:,} parameters", scape["objective"], f"{scape['device']} {scape['dtype']}"]
+    if scape["samples"] is not None:
+        facts.insert(1, f"{call['data']} {scape['samples']:,} samples")
+    versions = ", ".join(f"{name} {version}" for name, version in call["versions"].items())
+    return {**call, "facts": " · ".join(facts), "versions": versions, "recipe": json.dumps(call["recipe"])}
+
+
+def _section(analysis: str, results: Sequence[Result]) -> Section:
+    names = list(dict.fromkeys(name for result in results for name in result.summary))
+    rows = [
+        (
+            " – ".join(result.points),
+            [number(result.summary.get(name)) for name in names],
+            result.converged,
+            result.messages,
+            f"{result.cost.seconds:.1f} s, {result.cost.gradients:,.0f} gradients, {result.cost.hvps:,.0f} Hessian-vector "
+            f"products, {result.cost.energies:,.0f} energies (full-data equivalents), {result.cost.peak_memory_mb:,.0f} MB",
+        )
+        for result in results
+    ]
+    return Section(analysis, _figures(results), names, rows)
+
+
+def _figures(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """The figures of all results of an analysis together, as data URIs."""
+    plotters = {result.plotter for result in results if result.plotter}
+    drawn = {}
+    for plotter in plotters:
+        drawn.update(resolve(plotter)([result for result in results if result.plotter == plotter]))
+    return [(name, _inline(figure)) for name, figure in drawn.items()]
+
+
+def _inline(figure: Any) -> str:
+    content = io.BytesIO()
+    figure.savefig(content, format="svg")
+    return "data:image/svg+xml;base64," + base64.b64encode(content.getvalue()).decode()

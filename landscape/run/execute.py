@@ -1,0 +1,238 @@
+"""Execute analyses on the points of a landscape: skip what is stored, store each result as it ends."""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from landscape.analysis import Context, Cost, Result, Storage, Unstored, resolve
+from landscape.errors import AnalysisError, CheckpointError, LandscapeError, TrustError, UsageError
+from landscape.landscapes.protocol import Landscape
+from landscape.parameters import Point
+from landscape.registry import Registry
+from landscape.run.store import RunStore
+from landscape.run.tasks import Group, Request, Task, form_groups, plain_options, satisfies, task_key
+
+__all__ = ["Entry", "Failure", "Outcome", "Setting", "execute"]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A result of a call: the stored identity, the points it is about, and whether it was there before."""
+
+    result: Result
+    key: str
+    points: Group
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An analysis that could not be done on a group of points, and why."""
+
+    analysis: str
+    points: tuple[str, ...]
+    error: str
+
+
+@dataclass
+class Outcome:
+    """All that a call brought forth. ``points`` holds the points that analyses made themselves, too."""
+
+    entries: list[Entry] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What all analyses of a call share."""
+
+    landscape: Landscape
+    registry: Registry
+    seed: int = 0
+    pairs: str = "all"
+    store: RunStore | None = None
+    reporter: Callable[[str, float, float, str], None] = lambda key, done, total, text: None
+    opener: Callable[[str], Point] | None = None
+    debug: bool = False
+
+    def context(self, key: str, keys: tuple[str, ...] = ()) -> Context:
+        """The context of a task."""
+        storage: Storage = self.store or Unstored()
+        context = Context(self.seed, key, keys, self.registry.path_finders, storage, self.reporter)
+        return replace(context, opener=self.opener) if self.opener else context
+
+
+def execute(setting: Setting, points: Sequence[Point], requests: Sequence[Request]) -> Outcome:
+    """Run each requested analysis on its groups of points.
+
+    A failure is recorded and harms nothing else; with ``setting.debug`` it is raised.
+    """
+    outcome = Outcome(points=list(points))
+    for request in requests:
+        meter = _Meter(setting.landscape)
+        try:
+            groups = _groups(setting, points, request, outcome)
+        except Exception as error:
+            _fail(outcome, setting, request, tuple(points), error)
+            continue
+        tasks = [_task(setting, request, group) for group in groups]
+        missing = _take_stored(setting, request, tasks, outcome)
+        for index, result in _run(setting, request, missing):
+            task = missing[index]
+            if isinstance(result, Exception):
+                _fail(outcome, setting, request, task.group, result)
+                continue
+            try:
+                outcome.entries.append(_finish(setting, request, task, result, meter))
+            except LandscapeError as error:
+                _fail(outcome, setting, request, task.group, error)
+        if request.analysis.combine:
+            _combine(setting, request, outcome, meter)
+    return outcome
+
+
+def _task(setting: Setting, request: Request, group: Group) -> Task:
+    return Task(group, task_key(setting.landscape, group, request.analysis, request.options, setting.seed))
+
+
+def _groups(setting: Setting, points: Sequence[Point], request: Request, outcome: Outcome) -> list[Group]:
+    """The groups of an analysis, completed by it where the call has too few points for one."""
+    analysis = request.analysis
+    needed = 1 if analysis.points == "many" else analysis.points
+    if len(points) >= needed:
+        return form_groups(points, analysis, setting.pairs)
+    if analysis.complete is None:
+        raise UsageError(f"{analysis.name} compares {needed} points, the call has {len(points)}: name another checkpoint")
+    context = setting.context(_task(setting, request, tuple(points)).key)
+    landscape = setting.landscape.anchored(points)
+    group = tuple(resolve(analysis.complete)(landscape, list(points), request.options, context=context))
+    known = {point.id for point in outcome.points}
+    outcome.points.extend(point for point in group if point.id not in known)
+    return [group]
+
+
+def _take_stored(setting: Setting, request: Request, tasks: list[Task], outcome: Outcome) -> list[Task]:
+    """Enter what is stored already; the tasks that remain."""
+    missing = []
+    for task in tasks:
+        stored = setting.store.result(request.analysis.name, task.key) if setting.store else None
+        if stored is not None and satisfies(stored, request.options):
+            named = replace(stored, points=tuple(point.id for point in task.group))
+            outcome.entries.append(Entry(named, task.key, task.group, cached=True))
+        else:
+            missing.append(task)
+    return missing
+
+
+def _run(setting: Setting, request: Request, tasks: list[Task]) -> Iterator[tuple[int, Result | Exception]]:
+    """Results of the tasks as they end; what an analysis raises is passed on as the result of its task."""
+    function = resolve(request.analysis.run) if tasks else None
+    if not request.analysis.batched:
+        for index, task in enumerate(tasks):
+            landscape = setting.landscape.anchored(task.group)
+            try:
+                assert function is not None
+                yield index, function(landscape, task.group, request.options, context=setting.context(task.key))
+            except Exception as error:
+                yield index, error
+    elif tasks:
+        assert function is not None
+        context = setting.context(tasks[0].key, tuple(task.key for task in tasks))
+        open_tasks = set(range(len(tasks)))
+        try:
+            groups = [task.group for task in tasks]
+            for index, result in function(setting.landscape, groups, request.options, context=context):
+                open_tasks.discard(index)
+                yield index, result
+        except Exception as error:
+            for index in sorted(open_tasks):
+                yield index, error
+
+
+def _finish(setting: Setting, request: Request, task: Task, result: Result, meter: _Meter) -> Entry:
+    """Complete a result with what only the run knows, check it and store it."""
+    analysis = request.analysis
+    bad = [name for name, value in result.summary.items() if isinstance(value, float) and not math.isfinite(value)]
+    if bad:
+        raise AnalysisError(f"{analysis.name} gave {bad[0]} = {result.summary[bad[0]]}, which is not a number to report")
+    cost = meter.lap()
+    before = setting.context(task.key).previous
+    if before is not None:
+        cost = _sum(before.cost, cost)
+    result = replace(
+        result,
+        cost=cost,
+        analysis=analysis.name,
+        points=tuple(point.id for point in task.group),
+        options=plain_options(request.options),
+        plotter=analysis.plot,
+    )
+    if setting.store:
+        setting.store.keep(task.key, result, tuple(point.hash for point in task.group))
+    return Entry(result, task.key, task.group, cached=False)
+
+
+def _combine(setting: Setting, request: Request, outcome: Outcome, meter: _Meter) -> None:
+    """Make the one more result out of all of the call's; it is cheap, so it is made anew each time."""
+    analysis = request.analysis
+    entries = [entry for entry in outcome.entries if entry.result.analysis == analysis.name]
+    if not entries or analysis.combine is None:
+        return
+    group = tuple({point.id: point for entry in entries for point in entry.points}.values())
+    task = _task(setting, request, group)
+    task = replace(task, key=f"{task.key[:15]}c{task.key[16:]}")
+    try:
+        results = [entry.result for entry in entries]
+        combined = resolve(analysis.combine)(results, context=setting.context(task.key))
+        outcome.entries.append(_finish(setting, request, task, combined, meter))
+    except Exception as error:
+        _fail(outcome, setting, request, group, error)
+
+
+def _fail(outcome: Outcome, setting: Setting, request: Request, group: Group, error: Exception) -> None:
+    """Record a failure; what the user has to mend in the call itself is raised."""
+    if setting.debug or isinstance(error, (UsageError, CheckpointError, TrustError)):
+        raise error
+    text = " ".join(str(error).split()) or "no message"
+    if not isinstance(error, LandscapeError):
+        text = f"{type(error).__name__}: {text}. Add --debug to see where"
+    outcome.failed.append(Failure(request.analysis.name, tuple(point.id for point in group), text))
+
+
+class _Meter:
+    """What was spent since the last lap."""
+
+    def __init__(self, landscape: Landscape) -> None:
+        self.work = landscape.work
+        self.device = landscape.device
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        self.lap()
+
+    def lap(self) -> Cost:
+        now = (time.perf_counter(), self.work.gradients, self.work.hvps, self.work.energies)
+        spent = [b - a for a, b in zip(getattr(self, "_before", now), now, strict=True)]
+        self._before = now
+        return Cost(*spent, peak_memory_mb=self._peak())
+
+    def _peak(self) -> float:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _sum(before: Cost, now: Cost) -> Cost:
+    return Cost(
+        before.seconds + now.seconds,
+        before.gradients + now.gradients,
+        before.hvps + now.hvps,
+        before.energies + now.energies,
+        max(before.peak_memory_mb, now.peak_memory_mb),
+    )

@@ -1,0 +1,352 @@
+"""From what the user names to a landscape and the points on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from landscape.analysis import resolve
+from landscape.checkpoints.building import build, locate
+from landscape.checkpoints.checkpoint import Checkpoint
+from landscape.checkpoints.files import expand, point_ids, read
+from landscape.checkpoints.matching import match
+from landscape.checkpoints.recipe import Recipe, Spec
+from landscape.checkpoints.yaml_recipes import working_folder_recipe
+from landscape.errors import CheckpointError, LandscapeError, UsageError, did_you_mean
+from landscape.landscapes.batches import materialise
+from landscape.landscapes.checks import check_deterministic, check_finite
+from landscape.landscapes.network import NetworkLandscape
+from landscape.landscapes.objectives import Objective, as_objective, training_step_objective
+from landscape.landscapes.protocol import Landscape
+from landscape.parameters import ParameterSpace, Point, content_hash
+from landscape.registry import Registry, registry
+
+__all__ = ["LeftOut", "Loaded", "LoadOptions", "Measured", "load_points", "measure", "partner_opener"]
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+BATCH_NORM = ("recalibrate", "frozen", "interpolate")
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How checkpoints are read and evaluated.
+
+    Attributes
+    ----------
+    device
+        ``auto`` (a GPU where there is one), ``cpu`` or ``cuda:N``.
+    dtype
+        ``float32`` or ``float64``; default: the checkpoint's own, half precision computed in float32, ``zoo:`` in float64.
+    seed
+        Seeds everything that is drawn: the order of the data, augmentation, probes, partners.
+    bn
+        Batch-norm statistics away from the checkpoints: ``recalibrate`` on the data, ``frozen`` or ``interpolate``.
+    split
+        ``train``, ``val`` or ``test``.
+    batch_size
+        Samples in a mini-batch; default: the loader's own, else 128.
+    max_samples
+        Measure on a random subset of so many samples.
+    trust
+        Let files name code that is run.
+    strict
+        Refuse when one of many files is bad, instead of leaving it out.
+    """
+
+    device: str = "auto"
+    dtype: str | None = None
+    seed: int = 0
+    bn: str = "recalibrate"
+    split: str = "train"
+    batch_size: int | None = None
+    max_samples: int | None = None
+    trust: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("dtype", self.dtype, DTYPES), ("bn", self.bn, BATCH_NORM)):
+            if value is not None and value not in known:
+                raise UsageError(f"{name} {value!r} is unknown{did_you_mean(value, known)} Take {' or '.join(known)}")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that could not be used, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The loss of a point on the full data, and its error where the objective knows one."""
+
+    loss: float
+    error: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A landscape, the points on it, what they measure, what was left out, and the recipe that rebuilt it."""
+
+    landscape: Landscape
+    points: list[Point]
+    measured: list[Measured]
+    left_out: list[LeftOut]
+    recipe: Recipe
+    containers: list[str]
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name; ``auto`` is the GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["no GPU was found"]
+        raise UsageError(f"device {name!r} cannot be used here. Take auto, cpu or a GPU ({', '.join(found)})") from error
+    return device
+
+
+def load_points(sources: Sequence[Any], recipe: Recipe, options: LoadOptions) -> Loaded:
+    """Open checkpoints, live modules or one ``zoo:`` name, as a landscape with points on it."""
+    if not sources:
+        raise UsageError("name a checkpoint: a file, a folder, a glob or zoo:NAME")
+    known = registry()
+    schemes = [known.scheme(source) for source in sources if isinstance(source, str)]
+    if any(schemes):
+        return _open_scheme(sources, recipe, options, known)
+    return _open_files(sources, recipe, options, known)
+
+
+# reference landscapes
+
+
+def _open_scheme(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, known: Registry) -> Loaded:
+    name = sources[0]
+    source = known.scheme(name) if isinstance(name, str) else None
+    if source is None or len(sources) > 1:
+        raise UsageError(f"{sources[0]} and {sources[1]} are not points of one landscape: give one zoo: name alone")
+    if recipe.model or recipe.data or recipe.objective:
+        raise UsageError(f"{name} brings its own energy: leave out --model, --data and --objective")
+    dtype = DTYPES[options.dtype] if options.dtype else None
+    opened = resolve(source.open)(name.partition(":")[2], device=pick_device(options.device), dtype=dtype)
+    landscape, points = opened
+    points = [replace(point, source=point.source or name) for point in points]
+    return Loaded(landscape, points, [measure(landscape, point) for point in points], [], recipe, [name] * len(points))
+
+
+# checkpoints
+
+
+def _open_files(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, known: Registry) -> Loaded:
+    live = [source for source in sources if isinstance(source, nn.Module)]
+    paths = expand([str(source) for source in sources if not isinstance(source, nn.Module)])
+    checkpoints, left_out = _read_all(paths, known, options, alone=not live)
+    asked = recipe
+    for checkpoint in checkpoints[:1]:
+        recipe = recipe.or_else(checkpoint.recipe)
+    _check_agreement(asked, checkpoints)
+    recipe = recipe.or_else(working_folder_recipe())
+    if recipe.model is None and live:
+        recipe = replace(recipe, model=Spec.of(live[0], "the live module"))
+    hyper_parameters = checkpoints[0].hyper_parameters if checkpoints else {}
+    model = _build_model(recipe, hyper_parameters, options, where=str(sources[0]))
+    ids = point_ids([c.path for c in checkpoints])
+    points, containers = [], []
+    for checkpoint, name in zip(checkpoints, ids, strict=True):
+        with _leaving_out(left_out, str(checkpoint.path), options, alone=len(sources) == 1):
+            points.append(_point(checkpoint, model, name))
+            containers.append(checkpoint.container)
+    for index, module in enumerate(live):
+        points.append(_live_point(module, model, index))
+        containers.append("live module")
+    if not points:
+        raise CheckpointError(f"none of the checkpoints can be used. {left_out[0].reason}")
+    landscape = _network(model, recipe, hyper_parameters, options, points, known)
+    points = [point.to(landscape.device, landscape.dtype) for point in points]
+    check_deterministic(landscape, points[0])
+    landscape = landscape.anchored(points)
+    return Loaded(landscape, points, [measure(landscape, point) for point in points], left_out, recipe, containers)
+
+
+def _read_all(
+    paths: Sequence[Path], known: Registry, options: LoadOptions, *, alone: bool
+) -> tuple[list[Checkpoint], list[LeftOut]]:
+    """Read the files; a bad one among good ones is left out, unless strict."""
+    checkpoints: list[Checkpoint] = []
+    left_out: list[LeftOut] = []
+    for path in paths:
+        with _leaving_out(left_out, str(path), options, alone=alone and len(paths) == 1):
+            checkpoints.append(read(path, known.formats, trust=options.trust))
+    if paths and alone and not checkpoints:
+        raise CheckpointError(f"none of the {len(paths)} files can be used. {left_out[0].reason}")
+    return checkpoints, left_out
+
+
+class _WrongArchitectureError(CheckpointError):
+    """A checkpoint of another parameter space: refused, never left out."""
+
+
+@contextlib.contextmanager
+def _leaving_out(left_out: list[LeftOut], source: str, options: LoadOptions, *, alone: bool) -> Iterator[None]:
+    try:
+        yield
+    except LandscapeError as error:
+        if alone or options.strict or isinstance(error, _WrongArchitectureError):
+            raise
+        left_out.append(LeftOut(source, str(error)))
+
+
+def _check_agreement(asked: Recipe, checkpoints: Sequence[Checkpoint]) -> None:
+    """All checkpoints of a call share data and objective, unless the call itself names them."""
+    for checkpoint in checkpoints[1:]:
+        for part in ("data", "objective"):
+            first, other = getattr(checkpoints[0].recipe, part), getattr(checkpoint.recipe, part)
+            if getattr(asked, part) is None and first and other and first.to_plain() != other.to_plain():
+                raise UsageError(
+                    f"{checkpoint.path} names the {part} {_words(other)}, {checkpoints[0].path} names {_words(first)}: "
+                    f"points of one landscape share it. Say which with --{part}"
+                )
+
+
+def _words(spec: Spec) -> str:
+    """A spec in one phrase."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in spec.init_args.items())
+    return f"{spec.class_path}({arguments})"
+
+
+def _build_model(
+    recipe: Recipe, hyper_parameters: Mapping[str, Any], options: LoadOptions, where: str
+) -> nn.Module:
+    if recipe.model is None:
+        raise CheckpointError(
+            f"{where} does not say which model it belongs to. Name its class: --model PKG.MOD:CLASS or --model FILE.py:CLASS "
+            f"(its arguments as --model.ARG VALUE)"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        model = build(recipe.model, trust=options.trust, hyper_parameters=hyper_parameters)
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"{recipe.model.class_path} gave a {type(model).__name__}, a torch.nn.Module is wanted")
+    return model
+
+
+def _point(checkpoint: Checkpoint, model: nn.Module, name: str) -> Point:
+    parameters, buffers = match(checkpoint, model)
+    space = ParameterSpace.of(parameters.items())
+    return Point(
+        space.flatten(_one_dtype(parameters)),
+        id=name,
+        buffers=buffers,
+        source=str(checkpoint.path),
+        step=checkpoint.step,
+        hash=content_hash({**parameters, **buffers}),
+    )
+
+
+def _one_dtype(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Mixed precision in one vector: the widest dtype holds all."""
+    widest = torch.float16
+    for tensor in tensors.values():
+        widest = torch.promote_types(widest, tensor.dtype)
+    return {name: tensor.to(widest) for name, tensor in tensors.items()}
+
+
+def _live_point(module: nn.Module, model: nn.Module, index: int) -> Point:
+    state = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    name = type(module).__name__ + (f"#{index + 1}" if index else "")
+    checkpoint = Checkpoint(state, Path(name), "live module")
+    return replace(_point(checkpoint, model, name), source=f"live {type(module).__name__}")
+
+
+def _network(
+    model: nn.Module,
+    recipe: Recipe,
+    hyper_parameters: Mapping[str, Any],
+    options: LoadOptions,
+    points: Sequence[Point],
+    known: Registry,
+) -> NetworkLandscape:
+    device = pick_device(options.device)
+    stored = points[0].vector.dtype
+    dtype = DTYPES[options.dtype] if options.dtype else (stored if stored == torch.float64 else torch.float32)
+    objective = _objective(recipe, model, options, known)
+    data_spec = recipe.data
+    if data_spec is None:
+        raise CheckpointError(
+            "no data to evaluate the loss on. Name them: --data PKG.MOD:FN or --data FILE.py:FN (a LightningDataModule, "
+            "a Dataset, a DataLoader, tensors, or a function that returns one)"
+        )
+    data = build(data_spec, trust=options.trust)
+    batches = materialise(
+        data,
+        split=options.split,
+        batch_size=options.batch_size,
+        max_samples=options.max_samples,
+        seed=options.seed,
+        device=device,
+        dtype=dtype,
+    )
+    model_spec = recipe.model
+    assert model_spec is not None
+    factory = None if model_spec.live is not None else partial(
+        build, model_spec, trust=options.trust, hyper_parameters=hyper_parameters
+    )
+    return NetworkLandscape(
+        model, objective, batches, batch_norm=options.bn, factory=factory, device=device, dtype=dtype
+    )
+
+
+def _objective(recipe: Recipe, model: nn.Module, options: LoadOptions, known: Registry) -> Objective:
+    spec = recipe.objective
+    if spec is None:
+        if hasattr(model, "training_step"):
+            return training_step_objective(model)
+        raise CheckpointError(
+            f"no objective: {type(model).__name__} has no training_step. Name a loss: --objective "
+            f"{'|'.join(known.objectives)} or PKG.MOD:FN"
+        )
+    if spec.live is None and ":" not in spec.class_path and "." not in spec.class_path:
+        if spec.class_path == "training_step":
+            return training_step_objective(model)
+        if spec.class_path not in known.objectives:
+            hint = did_you_mean(spec.class_path, known.objectives)
+            raise UsageError(
+                f"unknown objective {spec.class_path!r}{hint} Take {', '.join(known.objectives)}, or PKG.MOD:FN"
+            )
+        return as_objective(resolve(known.objectives[spec.class_path].objective))
+    return as_objective(locate(spec, trust=options.trust))
+
+
+def measure(landscape: Landscape, point: Point) -> Measured:
+    """Loss and error of a point by itself, on the full data; refused where it is not finite."""
+    loss = check_finite(landscape, point)
+    errors = landscape.errors(point.vector[None])
+    return Measured(loss, None if errors is None else float(errors[0]))
+
+
+def partner_opener(landscape: Landscape, points: Sequence[Point], *, trust: bool = False) -> Callable[[str], Point]:
+    """A function that opens a further point of a landscape, from a file that an option names."""
+
+    def open_partner(name: str) -> Point:
+        if not isinstance(landscape, NetworkLandscape):
+            raise UsageError(f"{landscape.info.name} is not a network: {name} cannot be a point of it")
+        paths = expand([name])
+        if len(paths) != 1:
+            raise UsageError(f"{name} holds {len(paths)} checkpoints, a partner is one: name the file")
+        own = point_ids(paths)[0]
+        taken = own in {point.id for point in points}
+        point = _point(read(paths[0], registry().formats, trust=trust), landscape.function.model, f"{own}#2" if taken else own)
+        return point.to(landscape.device, landscape.dtype)
+
+    return open_partner

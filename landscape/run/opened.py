@@ -1,0 +1,69 @@
+"""Reading back a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from landscape.analysis import Result
+from landscape.errors import UsageError
+from landscape.run.store import RunStore, read_result
+
+__all__ = ["Run", "open_run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run directory holds. Nothing is computed.
+
+    Attributes
+    ----------
+    directory
+        The folder.
+    """
+
+    directory: Path
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """manifest.json: the calls made here, with arguments, recipes, versions and points."""
+        return RunStore(self.directory).manifest
+
+    @cached_property
+    def results(self) -> list[Result]:
+        """All stored results, by analysis and points."""
+        folders = sorted(file.parent for file in self.directory.glob("results/*/result.json"))
+        return sorted((read_result(folder) for folder in folders), key=lambda result: (result.analysis, result.points))
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The points of all calls, each once: id, source, hash, loss, error, step."""
+        seen = {(point["id"], point["hash"]): point for call in self.manifest["calls"] for point in call["points"]}
+        return list(seen.values())
+
+    def result(self, analysis: str, *points: str) -> Result:
+        """The stored result of an analysis of the points with these ids (any, if none is named)."""
+        for result in self.results:
+            if result.analysis == analysis and (not points or set(points) == set(result.points)):
+                return result
+        known = ", ".join(f"{r.analysis} {'–'.join(r.points)}" for r in self.results) or "nothing"
+        raise UsageError(f"{self.directory} holds no {analysis} result of {' and '.join(points)}. It holds {known}")
+
+    def path(self, first: str, second: str) -> Tensor:
+        """The knots of the stored path between two points, shape ``(m, P)``, from ``first`` to ``second``."""
+        result = self.result("neb", first, second)
+        knots = result.vectors["path"]
+        return knots if result.points[0] == first else knots.flip(0)
+
+
+def open_run(directory: str | Path) -> Run:
+    """The run in a directory that ``landscape analyze`` or :func:`landscape.analyze` wrote."""
+    path = Path(directory)
+    if not (path / "manifest.json").exists():
+        raise UsageError(f"{path} is not a run: it has no manifest.json. Name the folder given to --out")
+    return Run(path)

@@ -1,0 +1,223 @@
+"""A run directory: what was computed, kept so that no crash can harm it.
+
+    manifest.json                     the calls made here: arguments, recipe, versions, points, results
+    results/ANALYSIS-KEY/result.json  verdict, summary, cost; names the two files beside it, and is written last
+    results/ANALYSIS-KEY/*.nc         arrays (NetCDF, xarray)
+    results/ANALYSIS-KEY/*.safetensors  parameter vectors
+    results/ANALYSIS-KEY/*.png        figures
+    partial/KEY.safetensors           state of a task under way
+    memo/KEY.safetensors              parts worth keeping by themselves
+    report.html                       written by `landscape report`
+
+Every file is written under a temporary name and renamed. A result counts once its result.json is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from landscape.analysis import Cost, Result
+from landscape.errors import UsageError
+
+__all__ = ["SCHEMA", "RunStore", "write_atomically"]
+
+SCHEMA = 1
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that readers see the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _tensors(tensors: Mapping[str, Tensor]) -> bytes:
+    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+
+
+def _netcdf(data: xr.Dataset) -> bytes:
+    buffer = io.BytesIO()
+    data.to_netcdf(buffer, engine="h5netcdf")
+    return buffer.getvalue()
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+class RunStore:
+    """The files of one run directory.
+
+    It is the :class:`~landscape.analysis.Storage` that contexts of a run are given. ``scope`` tells apart what is
+    memoised on different landscapes.
+    """
+
+    def __init__(self, path: Path | str, scope: str = "") -> None:
+        self.path = Path(path)
+        self.scope = scope
+
+    @classmethod
+    def create(cls, path: Path | str) -> RunStore:
+        """Open a directory for writing; one clear line if that is impossible."""
+        store = cls(path)
+        try:
+            write_atomically(store.path / ".writable", b"")
+            (store.path / ".writable").unlink()
+        except OSError as error:
+            reason = error.strerror or error
+            raise UsageError(f"cannot write to {store.path}: {reason}. Choose another folder with --out DIR") from error
+        return store
+
+    # results
+
+    def folder(self, analysis: str, key: str) -> Path:
+        """Where the result of a task lies."""
+        return self.path / "results" / f"{analysis}-{key[:16]}"
+
+    def keep(self, key: str, result: Result, hashes: tuple[str, ...]) -> None:
+        """Store a result. What it replaces stays whole until the new one is complete."""
+        folder = self.folder(result.analysis, key)
+        data = _netcdf(result.data)
+        vectors = _tensors(result.vectors) if result.vectors else None
+        names = {"data": f"data-{_short(data)}.nc", "vectors": f"vectors-{_short(vectors)}.safetensors" if vectors else None}
+        record = {
+            "schema": SCHEMA,
+            "analysis": result.analysis,
+            "key": key,
+            "points": list(result.points),
+            "hashes": list(hashes),
+            "summary": dict(result.summary),
+            "converged": result.converged,
+            "messages": list(result.messages),
+            "budget_spent": result.budget_spent,
+            "options": dict(result.options),
+            "cost": asdict(result.cost),
+            "plotter": result.plotter,
+            **names,
+        }
+        document = json.dumps(record, indent=1, allow_nan=False).encode()
+        write_atomically(folder / str(names["data"]), data)
+        if vectors:
+            write_atomically(folder / str(names["vectors"]), vectors)
+        write_atomically(folder / "result.json", document)
+        current = {"result.json", *names.values()}
+        for file in folder.iterdir():
+            if file.name not in current:
+                file.unlink(missing_ok=True)
+        (self.path / "partial" / f"{key}.safetensors").unlink(missing_ok=True)
+
+    def result(self, analysis: str, key: str) -> Result | None:
+        """The stored result of a task, or None; one that was damaged from outside is said to be, and made anew."""
+        folder = self.folder(analysis, key)
+        if not (folder / "result.json").exists():
+            return None
+        try:
+            return read_result(folder)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            warnings.warn(f"{folder} is damaged ({error}): it is computed again", stacklevel=2)
+            return None
+
+    def data(self, analysis: str, key: str) -> Path:
+        """The file with the arrays of a stored result."""
+        folder = self.folder(analysis, key)
+        return folder / json.loads((folder / "result.json").read_text())["data"]
+
+    def figure(self, analysis: str, key: str, name: str, content: bytes) -> Path:
+        """Store a figure beside its result."""
+        path = self.folder(analysis, key) / f"{name}.png"
+        write_atomically(path, content)
+        return path
+
+    # partial work
+
+    def save(self, key: str, state: Mapping[str, Tensor]) -> None:
+        write_atomically(self.path / "partial" / f"{key}.safetensors", _tensors(state))
+
+    def load(self, key: str) -> dict[str, Tensor] | None:
+        return _load(self.path / "partial" / f"{key}.safetensors")
+
+    def memo(self, key: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+        digest = hashlib.sha256(f"{self.scope}|{key}".encode()).hexdigest()
+        path = self.path / "memo" / f"{digest[:32]}.safetensors"
+        known = _load(path)
+        if known is None:
+            known = dict(make())
+            write_atomically(path, _tensors(known))
+        return known
+
+    def previous(self, key: str) -> Result | None:
+        folders = list((self.path / "results").glob(f"*-{key[:16]}"))
+        return self.result(folders[0].name.rpartition("-")[0], key) if folders else None
+
+    # manifest
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What manifest.json holds; empty calls where there is none yet."""
+        try:
+            return json.loads((self.path / "manifest.json").read_text())
+        except FileNotFoundError:
+            return {"schema": SCHEMA, "calls": []}
+        except json.JSONDecodeError as error:
+            raise UsageError(f"{self.path / 'manifest.json'} is not JSON ({error}). Was it edited? Move it away") from error
+
+    def record(self, call: Mapping[str, Any]) -> None:
+        """Add a call to the manifest; the same call made again replaces its earlier record."""
+        manifest = self.manifest
+        others = [earlier for earlier in manifest["calls"] if earlier.get("id") != call["id"]]
+        manifest["calls"] = [*others, dict(call)]
+        write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=1).encode())
+
+
+def _load(path: Path) -> dict[str, Tensor] | None:
+    try:
+        return dict(load_file(path))
+    except (FileNotFoundError, SafetensorError):
+        return None
+
+
+def read_result(folder: Path) -> Result:
+    """A result from its folder."""
+    record = json.loads((folder / "result.json").read_text())
+    if record["schema"] != SCHEMA:
+        raise UsageError(f"{folder} was written by another version (schema {record['schema']}, this one reads {SCHEMA})")
+    with xr.open_dataset(folder / record["data"], engine="h5netcdf") as file:
+        data = file.load()
+    return Result(
+        data=data,
+        summary=record["summary"],
+        converged=record["converged"],
+        messages=tuple(record["messages"]),
+        vectors=dict(load_file(folder / record["vectors"])) if record["vectors"] else {},
+        budget_spent=record["budget_spent"],
+        cost=Cost(**record["cost"]),
+        analysis=record["analysis"],
+        points=tuple(record["points"]),
+        options=record["options"],
+        plotter=record["plotter"],
+    )

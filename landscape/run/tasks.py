@@ -1,0 +1,112 @@
+"""From points and options to tasks: which groups are analysed, and under which identity each result is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Any
+
+from landscape.analysis import Analysis, Result
+from landscape.errors import UsageError, did_you_mean
+from landscape.landscapes.protocol import Landscape
+from landscape.parameters import Point
+
+__all__ = ["Request", "Task", "form_groups", "make_options", "satisfies", "task_key"]
+
+Group = tuple[Point, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """An analysis that was asked for, with its options."""
+
+    analysis: Analysis
+    options: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One group of points to be analysed, and the identity of its result."""
+
+    group: Group
+    key: str
+
+
+def form_groups(points: Sequence[Point], analysis: Analysis, pairs: str) -> list[Group]:
+    """The groups of points that an analysis takes: each point, each pair, or all together.
+
+    ``pairs`` is ``all``, ``star`` (the first point with each other one) or ``chain`` (neighbours in the given order).
+    """
+    if analysis.points == 1:
+        return [(point,) for point in points]
+    if analysis.points == "many":
+        return [tuple(points)]
+    if pairs == "star":
+        return [(points[0], other) for other in points[1:]]
+    return list(pairwise(points)) if pairs == "chain" else list(combinations(points, 2))
+
+
+def _plain(value: Any) -> Any:
+    """Options as JSON can hold them."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def plain_options(options: Any) -> dict[str, Any]:
+    """The options' fields as plain values."""
+    return _plain(options)
+
+
+def _is_budget(name: str) -> bool:
+    return name.startswith("max_")
+
+
+def task_key(landscape: Landscape, group: Group, analysis: Analysis, options: Any, seed: int) -> str:
+    """The identity of a result: a hash of all that fixes it, budgets, device and chunking left out."""
+    identity = {
+        "points": [point.hash for point in group],
+        "space": landscape.space.fingerprint,
+        "landscape": landscape.info.fingerprint,
+        "dtype": str(landscape.dtype),
+        "seed": seed,
+        "analysis": [analysis.name, analysis.version],
+        "options": {name: value for name, value in plain_options(options).items() if not _is_budget(name)},
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def satisfies(stored: Result, options: Any) -> bool:
+    """Whether a stored result answers for these options: it ended by itself, or no budget was raised since."""
+    if not stored.budget_spent:
+        return True
+    asked = {name: value for name, value in plain_options(options).items() if _is_budget(name)}
+    return all(not _larger(value, stored.options.get(name)) for name, value in asked.items())
+
+
+def _larger(asked: Any, before: Any) -> bool:
+    """Whether a budget grew; None is no limit."""
+    if before is None:
+        return False
+    return asked is None or asked > before
+
+
+def make_options(analysis: Analysis, given: Mapping[str, Any]) -> Any:
+    """The options dataclass of an analysis from keywords, with one line for what is wrong."""
+    known = [field.name for field in dataclasses.fields(analysis.options)]
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise UsageError(f"{analysis.name} has no option {name!r}{hint} It has {', '.join(known)}")
+    try:
+        return analysis.options(**given)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{analysis.name}: {error}. See `landscape plugins show {analysis.name}`") from error

@@ -1,0 +1,74 @@
+"""The default finder: a string that grows, moved by Adam at a rate that falls to zero over the budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from landscape.analysis import Context
+from landscape.landscapes.protocol import Landscape
+from landscape.parameters import Point
+from landscape.paths import Path
+from landscape_finders.growth import at_top
+from landscape_finders.optimisers import adam
+from landscape_finders.options import AutonebOptions
+from landscape_finders.search import Search, each_pair
+from landscape_finders.string import Method, StringState
+
+__all__ = ["find"]
+
+
+def find(
+    landscape: Landscape,
+    pairs: Sequence[Sequence[Point]],
+    options: AutonebOptions | None = None,
+    *,
+    context: Context | None = None,
+) -> Iterator[tuple[int, Path | Exception]]:
+    """A low path between each pair, at most ``max_gradients`` gradient evaluations each.
+
+    Few images at first; every cycle has an equal share of the budget and ends with a dense evaluation on the full data (about
+    ten energies an image), where up to two images are inserted. All images of a step share one mini-batch, so that they are one
+    vectorised call. The best path met is returned.
+    """
+    options = options or AutonebOptions()
+
+    def method(distance: float, reach: int, spent: int) -> Method:
+        return _method(options, distance, reach, spent)
+
+    search = Search(
+        method, options.images, options.max_gradients, options.climb, options.connected_below, options.tolerance
+    )
+    return each_pair(landscape, pairs, search, context or Context())
+
+
+def _method(options: AutonebOptions, distance: float, reach: int, spent: int) -> Method:
+    def rate(state: StringState) -> float:
+        done = (state.gradient_evaluations - spent) / max(1, reach - spent)
+        return options.learning_rate * distance * 0.5 * (1 + math.cos(math.pi * done))
+
+    def steps(state: StringState) -> int:
+        share = (reach - state.gradient_evaluations) / (options.cycles - state.cycle)
+        return int(share / state.images)
+
+    return Method(
+        cycles=options.cycles,
+        max_images=options.max_images,
+        points_per_segment=options.points_per_segment,
+        max_gradients=reach,
+        connected_below=options.connected_below,
+        steps=steps,
+        rate=rate,
+        gradients=_on_one_batch,
+        update=adam,
+        insertions=at_top,
+    )
+
+
+def _on_one_batch(landscape: Landscape, images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Energies and gradients of all images on one mini-batch drawn at random."""
+    batch = int(torch.randint(landscape.num_batches, (1,), generator=rng))
+    return landscape.gradients(images, batch)

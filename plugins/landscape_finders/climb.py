@@ -1,0 +1,105 @@
+"""From the highest point of a path to the saddle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from landscape.landscapes.protocol import Landscape
+from landscape.paths import Path, knot_times, path_length, points_at
+
+__all__ = ["Climb", "climb", "through"]
+
+_SMALL = 1e-5  # gradient norm at the saddle, relative to the steepest slope along the path
+
+
+@dataclass(frozen=True, eq=False)
+class Climb:
+    """Where climbing ended.
+
+    Attributes
+    ----------
+    point
+        The point of smallest gradient norm met, shape ``(P,)``.
+    time
+        The time on the path at which the climb began.
+    gradient_norm, slope
+        The norm there, and the steepest slope along the path that it is compared with.
+    iterations
+        Full-data gradients taken.
+    converged
+        Whether the norm fell below 1e-5 of the slope.
+    """
+
+    point: Tensor
+    time: float
+    gradient_norm: float
+    slope: float
+    iterations: int
+    converged: bool
+
+
+def climb(landscape: Landscape, path: Path, max_iterations: int) -> Climb:
+    """The saddle above the highest point of the path, by the climbing force F - 2 (F.t) t [1]_.
+
+    Barzilai-Borwein steps [2]_, never longer than half the spacing of the knots, which is halved whenever the gradient has
+    grown tenfold over its smallest: then the climb goes on from there. Each iteration costs one full-data gradient.
+
+    References
+    ----------
+    .. [1] Henkelman, Uberuaga and Jónsson, J. Chem. Phys. 113, 9901 (2000), eq. 5.
+    .. [2] Barzilai and Borwein, IMA J. Numer. Anal. 8, 141 (1988).
+    """
+    cap = 0.5 * path.length / (len(path.points) - 1)
+    along = _direction(landscape, path)
+    slope = float((path.energies.diff() / path.times.diff())[1:-1].abs().max()) / path.length
+    x = points_at(landscape, path.points, torch.tensor([path.saddle_time]))[0]
+    force, norm = _climbing_force(landscape, x, along)
+    best, best_force, best_norm = x, force, norm
+    rate, iterations = 0.1 * cap / max(norm, 1e-300), 1
+    while best_norm > _SMALL * slope and iterations < max_iterations:
+        move = rate * force
+        move = move * min(1.0, cap / float(move.norm()))
+        previous, x = x, landscape.project((x + move)[None])[0]
+        old_force, (force, norm) = force, _climbing_force(landscape, x, along)
+        iterations += 1
+        if norm < best_norm:
+            best, best_force, best_norm = x, force, norm
+        elif not norm <= 10 * best_norm:
+            x, force, norm, cap = best, best_force, best_norm, cap / 2
+            rate = 0.1 * cap / norm
+            continue
+        rate = _barzilai_borwein(x - previous, old_force - force, rate)
+    return Climb(best, path.saddle_time, best_norm, slope, iterations, best_norm <= _SMALL * slope)
+
+
+def _direction(landscape: Landscape, path: Path) -> Tensor:
+    """The direction of the path at its highest point, from points half a segment to either side."""
+    half = 0.5 / (len(path.points) - 1)
+    around = torch.tensor([path.saddle_time - half, path.saddle_time + half]).clamp(0, 1)
+    before, after = points_at(landscape, path.points, around)
+    return torch.nn.functional.normalize(after - before, dim=0)
+
+
+def _climbing_force(landscape: Landscape, x: Tensor, along: Tensor) -> tuple[Tensor, float]:
+    gradient = landscape.gradients(x[None])[1][0]
+    tangent = torch.nn.functional.normalize(landscape.tangent(x, along), dim=0)
+    return -gradient + 2 * (gradient @ tangent) * tangent, float(gradient.norm())
+
+
+def _barzilai_borwein(moved: Tensor, changed: Tensor, rate: float) -> float:
+    """|s.s / s.y|: the inverse of the curvature met; the old rate where none was met."""
+    curvature = abs(float(moved @ changed))
+    return float(moved @ moved) / curvature if curvature > 0 else rate
+
+
+def through(path: Path, climb: Climb) -> Tensor:
+    """The path's knots with the climbed point among them, in the place of those closer to it than half a spacing."""
+    reached = knot_times(path.points)
+    spacing = path_length(path.points) / (len(path.points) - 1)
+    apart = (path.points - climb.point).norm(dim=1) > spacing / 2
+    apart[0] = apart[-1] = True
+    before, after = path.points[apart & (reached < climb.time)], path.points[apart & (reached >= climb.time)]
+    return torch.cat([before, climb.point[None], after])

@@ -1,0 +1,58 @@
+"""What a reference landscape is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Reference", "System"]
+
+
+def _flat_space(x: Tensor) -> Tensor:
+    return x
+
+
+def _any_vector(x: Tensor, vector: Tensor) -> Tensor:
+    return vector
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """An energy with what is known of it.
+
+    Attributes
+    ----------
+    energy
+        ``E(x)`` for ``x`` of shape ``(P,)`` on the device and in the dtype it was built for.
+    dim
+        P.
+    start
+        Draws a starting point, shape ``(P,)``, float64 on the CPU.
+    critical_points
+        Known points by name, shape ``(P,)`` each, float64 on the CPU; the minima unless the name says otherwise.
+    projection, tangent_projection
+        As in ``AnalyticLandscape``, for a curved space.
+    """
+
+    energy: Callable[[Tensor], Tensor]
+    dim: int
+    start: Callable[[torch.Generator], Tensor]
+    critical_points: Mapping[str, Float[Tensor, " P"]]
+    projection: Callable[[Tensor], Tensor] = _flat_space
+    tangent_projection: Callable[[Tensor, Tensor], Tensor] = _any_vector
+
+
+class Reference(Protocol):
+    """A reference landscape: a frozen dataclass whose fields are the keys of its name, and which refuses wrong values.
+
+    Fields are ``int``, ``int | None``, ``float`` or ``tuple[float, ...]``.
+    """
+
+    def build(self, device: torch.device, dtype: torch.dtype) -> System:
+        """The system, with the constants of its energy on the device and in the dtype."""
+        ...

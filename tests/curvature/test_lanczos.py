@@ -1,0 +1,239 @@
+"""Lanczos against spectra that are known or computed densely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import pytest
+import torch
+
+from landscape.curvature.lanczos import BREAKDOWN, extreme_eigenpairs, extremes, init, ritz, step
+from landscape.curvature.operator import SymmetricOperator
+from landscape.errors import AnalysisError
+
+
+@dataclass(eq=False)
+class Matrix:
+    matrix: torch.Tensor
+    products: int = 0
+
+    @property
+    def dim(self) -> int:
+        return len(self.matrix)
+
+    def matmat(self, vectors: torch.Tensor) -> torch.Tensor:
+        self.products += len(vectors)
+        return vectors @ self.matrix.T
+
+
+def normal(rng, *shape):
+    return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+
+def rotated(spectrum, rng):
+    q, _ = torch.linalg.qr(normal(rng, len(spectrum), len(spectrum)))
+    return q * torch.tensor(spectrum, dtype=torch.float64) @ q.T
+
+
+def degenerate(rng):
+    return rotated([10.0, 9.0, 9.0, 5.0, -3.0, *[0.0] * 295], rng)
+
+
+def goe(rng, dim=300):
+    a = normal(rng, dim, dim)
+    return (a + a.T) / sqrt(2 * dim)
+
+
+def least_squares(rng):
+    x = normal(rng, 37, 12)
+    return 2 * x.T @ x / 37
+
+
+def wishart(rng, dim=200):
+    x = normal(rng, dim, 4 * dim)
+    return x @ x.T / (4 * dim)
+
+
+def outliers(rng):
+    return rotated([50.0, 40.0, 30.0, *torch.linspace(-1, 1, 197).tolist()], rng)
+
+
+CASES = [goe, least_squares, wishart, outliers]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_ends_agree_with_dense_eigenvalues(case, rng):
+    operator = Matrix(case(rng))
+    exact = torch.linalg.eigvalsh(operator.matrix)
+    assert isinstance(operator, SymmetricOperator)
+    found = extreme_eigenpairs(operator, init(normal(rng, operator.dim)), top=5, bottom=3, rtol=1e-9, max_products=300)
+    assert found.converged
+    assert found.num_products == operator.products
+    torch.testing.assert_close(found.top.values, exact.flip(0)[:5], rtol=0, atol=1e-12 * found.scale)
+    torch.testing.assert_close(found.bottom.values, exact[:3], rtol=0, atol=1e-12 * found.scale)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_residuals_are_those_of_the_vectors_and_bound_the_error(case, rng):
+    operator = Matrix(case(rng))
+    exact = torch.linalg.eigvalsh(operator.matrix)
+    space = init(normal(rng, operator.dim))
+    for _ in range(9):
+        step(operator, space)
+    found = extremes(space, top=4, bottom=2, rtol=1e-3, vectors=True)
+    for end in (found.top, found.bottom):
+        assert end.vectors is not None
+        identity = torch.eye(len(end.values), dtype=torch.float64)
+        torch.testing.assert_close(end.vectors @ end.vectors.T, identity, rtol=0, atol=1e-13)
+        true = (end.vectors @ operator.matrix - end.values[:, None] * end.vectors).norm(dim=1)
+        torch.testing.assert_close(end.residuals, true, rtol=1e-10, atol=1e-13 * found.scale)
+        distance = (end.values[:, None] - exact).abs().min(dim=1).values
+        assert (distance <= end.residuals * (1 + 1e-9) + 1e-13 * found.scale).all()
+
+
+def test_a_degenerate_spectrum_gives_its_distinct_values_and_weights(rng):
+    operator = Matrix(degenerate(rng))
+    start = normal(rng, 300)
+    space = init(start)
+    found = extreme_eigenpairs(operator, space, top=10, bottom=3, rtol=1e-6, max_products=100)
+    nodes, _, s = ritz(space)
+    wanted = torch.tensor([-3.0, 0.0, 5.0, 9.0, 10.0], dtype=torch.float64)
+    torch.testing.assert_close(nodes, wanted, rtol=0, atol=1e-8)
+    torch.testing.assert_close(found.top.values, wanted.flip(0), rtol=0, atol=1e-8)
+    assert float(s[0].square().sum()) == pytest.approx(1, abs=1e-12)
+    values, vectors = torch.linalg.eigh(operator.matrix)
+    weights = (vectors.T @ start).square() / start.square().sum()
+    nines = weights[(values - 9).abs() < 1e-6].sum()
+    assert float(s[0, 3] ** 2) == pytest.approx(float(nines), rel=1e-6)
+    assert found.exhausted
+    assert found.converged
+    assert operator.products == 5
+
+
+@pytest.mark.parametrize("factor", [3.0, -3.0, 0.0, 3e-20])
+def test_a_multiple_of_the_identity_takes_one_step(factor, rng):
+    operator = Matrix(factor * torch.eye(100, dtype=torch.float64))
+    found = extreme_eigenpairs(operator, init(normal(rng, 100)), top=4, bottom=2, rtol=1e-3, max_products=50)
+    assert operator.products == 1
+    assert found.exhausted
+    assert found.top.values.tolist() == pytest.approx([factor], rel=1e-12)
+    assert found.bottom.values.tolist() == pytest.approx([factor], rel=1e-12)
+
+
+def test_a_whole_small_space_is_solved_exactly(rng):
+    operator = Matrix(rotated([4.0, 1.0, -2.0], rng))
+    found = extreme_eigenpairs(operator, init(normal(rng, 3)), top=10, bottom=10, rtol=1e-9, max_products=50)
+    assert operator.products == 3
+    assert found.top.values.tolist() == pytest.approx([4.0, 1.0, -2.0], abs=1e-13)
+    assert found.bottom.values.tolist() == pytest.approx([-2.0, 1.0, 4.0], abs=1e-13)
+    assert found.converged
+
+
+def test_an_eigenvector_that_the_start_lacks_is_not_found():
+    operator = Matrix(torch.tensor([7.0, 2.0, 1.0], dtype=torch.float64).diag())
+    start = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
+    found = extreme_eigenpairs(operator, init(start), top=3, bottom=1, rtol=1e-9, max_products=9)
+    assert found.exhausted
+    assert found.top.values.tolist() == pytest.approx([2.0, 1.0], abs=1e-13)
+
+
+def test_a_budget_ends_the_run_without_a_claim(rng):
+    operator = Matrix(goe(rng))
+    found = extreme_eigenpairs(operator, init(normal(rng, 300)), top=5, bottom=3, rtol=1e-6, max_products=13)
+    assert operator.products == found.num_products == 13
+    assert not found.converged
+    assert not found.exhausted
+    assert float(found.top.residuals.max()) > 1e-6 * found.scale
+
+
+def test_fewer_products_than_wanted_values_is_not_converged(rng):
+    operator = Matrix(rotated([100.0, *[1e-9] * 99], rng) + 1e-9 * goe(rng, 100))
+    found = extreme_eigenpairs(operator, init(normal(rng, 100)), top=5, bottom=1, rtol=1e-3, max_products=3)
+    assert len(found.top.values) == 3
+    assert not found.top.converged
+
+
+def test_a_longer_budget_continues_where_the_shorter_one_ended(rng):
+    matrix, start = goe(rng), normal(rng, 300)
+    first, whole = Matrix(matrix), Matrix(matrix)
+    space, wanted = init(start), {"top": 5, "bottom": 3, "rtol": 1e-8}
+    extreme_eigenpairs(first, space, max_products=20, **wanted)
+    continued = extreme_eigenpairs(first, space, max_products=300, **wanted)
+    undisturbed = extreme_eigenpairs(whole, init(start), max_products=300, **wanted)
+    assert first.products == continued.num_products
+    assert continued.converged
+    torch.testing.assert_close(continued.top.values, undisturbed.top.values, rtol=0, atol=1e-13)
+
+
+def test_basis_stays_orthonormal_long_after_convergence(rng):
+    operator = Matrix(outliers(rng))
+    space = init(normal(rng, 200))
+    for _ in range(120):
+        step(operator, space)
+    assert space.num_products == 120
+    identity = torch.eye(120, dtype=torch.float64)
+    torch.testing.assert_close(space.basis @ space.basis.T, identity, rtol=0, atol=1e-13)
+
+
+def test_float32_products_give_float32_accuracy(rng):
+    operator = Matrix(goe(rng).float())
+    exact = torch.linalg.eigvalsh(operator.matrix.double())
+    start = normal(rng, 300).float()
+    found = extreme_eigenpairs(operator, init(start), top=5, bottom=3, rtol=1e-5, max_products=300, vectors=True)
+    assert found.converged
+    assert found.top.values.dtype == torch.float64
+    assert found.top.vectors is not None
+    assert found.top.vectors.dtype == torch.float32
+    torch.testing.assert_close(found.top.values, exact.flip(0)[:5], rtol=2e-6, atol=0)
+    torch.testing.assert_close(found.bottom.values, exact[:3], rtol=2e-6, atol=0)
+
+
+def test_float32_stops_at_rounding_noise(rng):
+    operator = Matrix(degenerate(rng).float())
+    found = extreme_eigenpairs(operator, init(normal(rng, 300).float()), top=3, bottom=1, rtol=1e-4, max_products=100)
+    assert found.converged
+    assert found.top.values.tolist() == pytest.approx([10.0, 9.0, 5.0], rel=1e-5)
+    assert set(BREAKDOWN) == {torch.float32, torch.float64}
+
+
+def test_semicircle_edges(rng):
+    operator = Matrix(goe(rng, 1000))
+    found = extreme_eigenpairs(operator, init(normal(rng, 1000)), top=1, bottom=1, rtol=1e-4, max_products=200)
+    assert found.converged
+    # the edge fluctuates by N^(-2/3) = 0.01 times a Tracy-Widom variable of mean -1.2 and deviation 1.3
+    assert float(found.top.values[0]) == pytest.approx(2, abs=0.05)
+    assert float(found.bottom.values[0]) == pytest.approx(-2, abs=0.05)
+
+
+def test_shifting_and_flipping_the_operator_shifts_and_flips_the_ends(rng):
+    matrix, start = goe(rng), normal(rng, 300)
+    wanted = {"rtol": 1e-10, "max_products": 300}
+    plain = extreme_eigenpairs(Matrix(matrix), init(start), top=4, bottom=2, **wanted)
+    turned = extreme_eigenpairs(
+        Matrix(5 * torch.eye(300, dtype=torch.float64) - matrix), init(start), top=2, bottom=4, **wanted
+    )
+    torch.testing.assert_close(turned.bottom.values, 5 - plain.top.values, rtol=0, atol=1e-12)
+    torch.testing.assert_close(turned.top.values, 5 - plain.bottom.values, rtol=0, atol=1e-12)
+
+
+def test_progress_is_told_after_each_look(rng):
+    seen = []
+    operator, start = Matrix(goe(rng)), normal(rng, 300)
+    extreme_eigenpairs(
+        operator,
+        init(start),
+        top=1,
+        bottom=1,
+        rtol=1e-3,
+        max_products=90,
+        progress=lambda e: seen.append(e.num_products),
+    )
+    assert seen == sorted(set(seen))
+    assert seen[-1] == operator.products
+
+
+def test_a_product_that_is_not_finite_is_refused(rng):
+    operator = Matrix(torch.full((4, 4), float("nan"), dtype=torch.float64))
+    with pytest.raises(AnalysisError, match="product 1 with the operator is not finite"):
+        extreme_eigenpairs(operator, init(normal(rng, 4)), top=1, bottom=1, rtol=1e-3, max_products=4)
