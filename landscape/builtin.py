@@ -23,7 +23,9 @@ def landscape_sources() -> list[Source]:
         return Source(name, summary, open=f"{home}:open_file", recognise=f"{home}:recognise")
 
     return [
-        checkpoint_format("programs", "TorchScript, exported programs, DCP folders: recognised and refused", "programs"),
+        checkpoint_format(
+            "programs", "TorchScript, exported programs, DCP folders: recognised and refused", "programs"
+        ),
         checkpoint_format("safetensors", "safetensors files", "safetensors_files"),
         checkpoint_format("lightning", "Lightning checkpoints", "lightning_files"),
         checkpoint_format("torch", "state dicts and their wrappers, from torch.save", "torch_files"),

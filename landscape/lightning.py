@@ -29,8 +29,8 @@ class LandscapeCheckpoint(pl.Callback):
     data, objective
         An import string, class or function. Default: the trainer's datamodule, and the module's ``training_step``.
     every_ratio
-        Also save checkpoints of its own, at steps 0 and 1 and then whenever the step has grown by this ratio, and at the end:
-        1.26 gives ten a decade.
+        Also save checkpoints of its own, at steps 0 and 1 and then whenever the step has grown by this ratio, and at
+        the end: 1.26 gives ten a decade.
     dirpath
         Where those go, as ``step=0000100.ckpt``. Default: ``checkpoints`` in the logger's folder.
     """

@@ -65,7 +65,10 @@ class ParameterSpace:
 
     def difference(self, other: ParameterSpace) -> str | None:
         """The first way in which another space differs from this one, in words; None if it does not."""
-        mine, theirs = dict(zip(self.names, self.shapes, strict=True)), dict(zip(other.names, other.shapes, strict=True))
+        mine, theirs = (
+            dict(zip(self.names, self.shapes, strict=True)),
+            dict(zip(other.names, other.shapes, strict=True)),
+        )
         for name, shape in mine.items():
             if name not in theirs:
                 return f"{name!r} is missing"

@@ -74,7 +74,9 @@ def _check_analysis(offer: Any) -> None:
     if not isinstance(offer, Analysis):
         raise TypeError(f"landscape_analyses returned {offer!r}, not an Analysis")
     if not _NAME.fullmatch(offer.name) or offer.name.replace("-", "_") in RESERVED:
-        raise ValueError(f"an analysis cannot be called {offer.name!r}: lower case with hyphens, and no flag of the core")
+        raise ValueError(
+            f"an analysis cannot be called {offer.name!r}: lower case with hyphens, and no flag of the core"
+        )
     if not dataclasses.is_dataclass(offer.options) or not offer.options.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise TypeError(f"the options of {offer.name!r} must be a frozen dataclass")
 

@@ -33,8 +33,8 @@ def save(
     model
         The trained model. Its class is recorded by name, as ``FILE.py:Name`` if a script defines it.
     data, objective
-        Import strings such as ``"train.py:digits"``, or classes and functions that can be imported by name; the objective
-        may also be a loss known by name (``"cross_entropy"``).
+        Import strings such as ``"train.py:digits"``, or classes and functions that can be imported by name; the
+        objective may also be a loss known by name (``"cross_entropy"``).
     model_args, data_args
         What the class of the model and the data are called with: numbers, strings, lists and dicts.
     step

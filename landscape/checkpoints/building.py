@@ -129,8 +129,6 @@ def _refuse_imports(spec: Spec, found: Callable[..., Any], arguments: Mapping[st
     """
     (parameters, _), hints = _parameters(found), _hints(found)
     for name, value in arguments.items():
-        if not name.isidentifier():
-            raise _untrusted(spec, name, value)
         declared = parameters[name].annotation if name in parameters else object
         if isinstance(declared, str):
             declared = hints.get(name, object)

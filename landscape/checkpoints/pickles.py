@@ -8,6 +8,7 @@ import pickle
 import pickletools
 import re
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +42,8 @@ def load(path: Path, *, trust: bool) -> Any:
     is a TrustError that names the types; with ``trust`` it is unpickled in full, which runs whatever it asks for.
     """
     try:
-        with torch.serialization.safe_globals(_harmless()):
+        with torch.serialization.safe_globals(_harmless()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on the pickle's protocol: what cannot be read is an error below
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if trust:
@@ -72,7 +74,7 @@ def _load_all(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:
-        lost = re.search(r"Can't get attribute '(\w+)' on <module '__main__'", str(error))
+        lost = re.search(r"Can't get attribute '(\w+)' on <module '[\w.]*__main__'", str(error))
         if lost:
             raise CheckpointError(
                 f"{path}: holds a whole {lost[1]} whose class was defined in a script and cannot be found again; "

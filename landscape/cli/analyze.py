@@ -61,7 +61,9 @@ def _check_groups(words: Sequence[str], plugins: Sequence[str], known: Registry)
     for word in words:
         head = word.removeprefix("--").partition(".")[0].replace("_", "-")
         if word.startswith("--") and "." in word and head in known.analyses and head not in plugins:
-            raise UsageError(f"{word.partition('=')[0]} is an option of {head}, which does not run: add --plugin {head}")
+            raise UsageError(
+                f"{word.partition('=')[0]} is an option of {head}, which does not run: add --plugin {head}"
+            )
 
 
 def _options(given: Namespace, name: str) -> dict[str, Any]:
@@ -98,6 +100,7 @@ def _analyze(
     from landscape.run.execute import Setting
     from landscape.run.loading import load_points, partner_opener
     from landscape.run.store import RunStore
+    from landscape.run.threads import settle_threads
 
     options = load_options(given)
     if given.out:
@@ -107,6 +110,7 @@ def _analyze(
         notice(f"left out: {left.reason}")
     _check_enough(loaded.points, loaded.left_out, requests)
     notice(landscape_line(loaded.landscape, loaded.measured))
+    settle_threads(loaded.landscape, loaded.points[0])
     out = Path(given.out) if given.out else default_directory(loaded.landscape, loaded.points, options.seed)
     store = RunStore.create(out)
     with progress() as reporter:
@@ -145,7 +149,9 @@ def _check_enough(points: Sequence[Any], left_out: Sequence[Any], requests: Sequ
     for request in requests:
         needed = 1 if request.analysis.points == "many" else request.analysis.points
         if left_out and len(points) < needed:
-            raise CheckpointError(f"{request.analysis.name} needs {needed} points, {len(points)} left. {left_out[0].reason}")
+            raise CheckpointError(
+                f"{request.analysis.name} needs {needed} points, {len(points)} left. {left_out[0].reason}"
+            )
 
 
 def load_options(given: Namespace) -> LoadOptions:

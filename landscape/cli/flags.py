@@ -79,7 +79,12 @@ def add_loading_flags(parser: ArgumentParser) -> None:
         add(f"--{part}", type=Any, default=None, metavar="NAME", help=text + group.format(part))
     add("--objective", type=Any, default=None, metavar="NAME", help="cross_entropy, mse, bce, or PKG.MOD:FN")
     add("--split", type=Literal["train", "val", "test"], default="train", help="which data of a LightningDataModule")
-    add("--batch_size", type=int | None, default=None, help="samples in a mini-batch; default: the loader's own, else 128")
+    add(
+        "--batch_size",
+        type=int | None,
+        default=None,
+        help="samples in a mini-batch; default: the loader's own, else 128",
+    )
     add("--max_samples", type=int | None, default=None, help="measure on a random subset of so many samples")
     add("--device", type=str, default="auto", help="auto (a GPU where there is one), cpu or cuda:N")
     add("--dtype", type=Literal["float32", "float64"] | None, default=None, help="default: the checkpoint's own")
@@ -107,7 +112,9 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
 def _explain(parser: ArgumentParser, text: str) -> str:
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
     line = " ".join(text.split())
-    unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.]+)", line) or re.search(r"Key '?\"?([\w.]+)'?\"? is not", line)
+    unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.]+)", line) or re.search(
+        r"Key '?\"?([\w.]+)'?\"? is not", line
+    )
     if unknown:
         name = unknown.group(1)
         flag = name if name.startswith("--") else f"--{name}"

@@ -10,6 +10,12 @@ from landscape.errors import LandscapeError, UsageError
 
 __all__ = ["run"]
 
+UNKNOWN = {
+    "model": "not known: say --model",
+    "data": "not known: say --data",
+    "objective": "a LightningModule's training_step, else say --objective",
+}
+
 
 def run(arguments: Sequence[str], *, debug: bool) -> int:
     """Print what a checkpoint is; 3 or 4 if it cannot be read."""
@@ -51,7 +57,7 @@ def _print_files(names: Sequence[str], named: Any, options: Any) -> None:
         whole = named.or_else(checkpoint.recipe).or_else(working_folder_recipe())
         for part in PARTS:
             spec = getattr(whole, part)
-            print(f"  {part.ljust(9)} " + (_words(spec) if spec else f"not known: say --{part}"))
+            print(f"  {part.ljust(9)} " + (_words(spec) if spec else UNKNOWN[part]))
 
 
 def _words(spec: Any) -> str:

@@ -30,7 +30,9 @@ def run(arguments: Sequence[str], *, debug: bool) -> int:
         print(HELP)
         return 0
     if words and (words[0] != "show" or len(words) != 2):
-        raise UsageError(f"`landscape plugins {' '.join(words)}` is not a command. Take `plugins` or `plugins show NAME`")
+        raise UsageError(
+            f"`landscape plugins {' '.join(words)}` is not a command. Take `plugins` or `plugins show NAME`"
+        )
     known = registry()
     if words:
         _show(known, words[1], as_json)
@@ -41,7 +43,10 @@ def run(arguments: Sequence[str], *, debug: bool) -> int:
 
 def _list(known: Registry, as_json: bool) -> None:
     listed = {
-        kind: [{"name": n, "summary": o.summary, "from": known.shipped_by[n]} for n, o in sorted(getattr(known, kind).items())]
+        kind: [
+            {"name": n, "summary": o.summary, "from": known.shipped_by[n]}
+            for n, o in sorted(getattr(known, kind).items())
+        ]
         for kind in KINDS
     }
     broken = [dataclasses.asdict(plugin) for plugin in known.broken]
@@ -62,10 +67,16 @@ def _show(known: Registry, name: str, as_json: bool) -> None:
     offer: Any = known.analyses.get(name) or known.path_finders.get(name)
     if offer is None:
         names = sorted({*known.analyses, *known.path_finders})
-        raise UsageError(f"no analysis or path finder {name!r}{did_you_mean(name, names)} Installed: {', '.join(names)}")
+        raise UsageError(
+            f"no analysis or path finder {name!r}{did_you_mean(name, names)} Installed: {', '.join(names)}"
+        )
     options = describe(offer.options)
     if as_json:
-        print(json.dumps({"name": name, "summary": offer.summary, "from": known.shipped_by[name], "options": options}, indent=1))
+        print(
+            json.dumps(
+                {"name": name, "summary": offer.summary, "from": known.shipped_by[name], "options": options}, indent=1
+            )
+        )
         return
     print(f"{name}: {offer.summary}   [{known.shipped_by[name]}]")
     for option in options:
@@ -77,7 +88,9 @@ def describe(options: type) -> list[dict[str, str]]:
     """Name, type, default and help of each field of an options dataclass; the help is its attribute documentation."""
     from docstring_parser import parse
 
-    helps = {entry.arg_name: " ".join((entry.description or "").split()) for entry in parse(options.__doc__ or "").params}
+    helps = {
+        entry.arg_name: " ".join((entry.description or "").split()) for entry in parse(options.__doc__ or "").params
+    }
     described = []
     for field in dataclasses.fields(options):
         kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))

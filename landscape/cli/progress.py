@@ -16,7 +16,12 @@ __all__ = ["progress"]
 def progress() -> Iterator[Callable[[str, float, float, str], None]]:
     """A reporter ``(key, done, total, text)`` that shows a bar per task while stderr is a terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
     bars: dict[str, TaskID] = {}
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
 

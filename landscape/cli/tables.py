@@ -58,7 +58,9 @@ def print_results(shown: Mapping[str, Any]) -> None:
         for result in results:
             mark = "" if result["converged"] else "not converged: "
             for message in result["messages"]:
-                console.print(escape(f"  {_name(result)}: {mark}{message}"), style="dim" if result["converged"] else "yellow")
+                console.print(
+                    escape(f"  {_name(result)}: {mark}{message}"), style="dim" if result["converged"] else "yellow"
+                )
     if shown["results"]:
         console.print(escape(f"stored in {shown['run']}   figures and a page of all: landscape report {shown['run']}"))
 
@@ -66,7 +68,9 @@ def print_results(shown: Mapping[str, Any]) -> None:
 def _first_lines(shown: Mapping[str, Any]) -> list[str]:
     """What must be known before any number: points that were made, not given."""
     return [
-        f"{result['messages'][0]}" for result in shown["results"] if result["summary"].get("partner") and result["messages"]
+        f"{result['messages'][0]}"
+        for result in shown["results"]
+        if result["summary"].get("partner") and result["messages"]
     ][:1]
 
 

@@ -30,6 +30,9 @@ class Krylov:
         Rows hold V and, last, the vector that the next step multiplies.
     diagonal, off_diagonal
         Of T, as many as products were made; the last off-diagonal couples to the next vector, beyond T.
+    project
+        Keeps vectors in the subspace that A acts in (a tangent space), by the identity if that is all of R^P.
+        Without it rounding leaks out of the subspace and grows into Ritz values that are none of A's.
     exhausted
         Whether the space is closed: A maps it to itself and another step would add rounding noise only.
     """
@@ -37,6 +40,7 @@ class Krylov:
     buffer: Float[Tensor, "rows P"]
     diagonal: list[float]
     off_diagonal: list[float]
+    project: Callable[[Tensor], Tensor]
     exhausted: bool = False
 
     @property
@@ -106,9 +110,14 @@ class ExtremeEigenpairs:
         return self.top.converged and self.bottom.converged
 
 
-def init(start: Float[Tensor, " P"]) -> Krylov:
+def _everywhere(vector: Tensor) -> Tensor:
+    return vector
+
+
+def init(start: Float[Tensor, " P"], project: Callable[[Tensor], Tensor] = _everywhere) -> Krylov:
     """The Krylov space of a start vector alone. Device and dtype are those of the start."""
-    return Krylov((start / torch.linalg.vector_norm(start))[None], [], [])
+    start = project(start)
+    return Krylov((start / torch.linalg.vector_norm(start))[None], [], [], project)
 
 
 def step(operator: SymmetricOperator, space: Krylov) -> Krylov:
@@ -123,7 +132,7 @@ def step(operator: SymmetricOperator, space: Krylov) -> Krylov:
     basis = space.buffer[: m + 1]
     image = operator.matmat(basis[m:])[0]
     coefficients = basis @ image
-    image = image - coefficients @ basis
+    image = space.project(image - coefficients @ basis)
     image = image - (basis @ image) @ basis
     alpha = float(coefficients[m])
     beta = float(torch.linalg.vector_norm(image, dtype=torch.float64))

@@ -60,7 +60,7 @@ class LitMLP(pl.LightningModule):
         Adam's rate at the start; it falls to zero over the training.
     """
 
-    def __init__(self, width: int = 32, learning_rate: float = 1e-2) -> None:
+    def __init__(self, width: int = 32, learning_rate: float = 2e-2) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.learning_rate = learning_rate

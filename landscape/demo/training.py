@@ -13,7 +13,7 @@ from landscape.lightning import LandscapeCheckpoint
 
 __all__ = ["train"]
 
-EPOCHS = 60
+EPOCHS = 120
 
 
 def train(folder: Path, seed: int) -> Path:

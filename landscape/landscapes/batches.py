@@ -144,7 +144,7 @@ def _batches_of(source: Any, batch_size: int | None, max_samples: int | None, se
     columns = _columns(source)
     if columns is not None:
         indices = _shuffled(range(len(columns[0])), max_samples, seed)
-        chunks = torch.split(torch.tensor(indices, dtype=torch.long), batch_size or _DEFAULT_BATCH_SIZE)  # type: ignore[no-untyped-call]
+        chunks = torch.split(torch.tensor(indices, dtype=torch.long), batch_size or _DEFAULT_BATCH_SIZE)
         return (map_tensors(source, lambda tensor: tensor[chunk]) for chunk in chunks)  # noqa: B023
     if isinstance(source, Dataset) or _is_indexed(source):
         indices = _shuffled(range(len(source)), max_samples, seed)

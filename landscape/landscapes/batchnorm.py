@@ -12,15 +12,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from landscape.errors import UsageError
+from landscape.landscapes.functional import Statistics
 from landscape.landscapes.objectives import samples_in
 from landscape.parameters import Point
 
 __all__ = ["POLICIES", "Buffers", "batch_norm_layers", "batch_statistics", "re_estimating"]
 
 POLICIES = ("recalibrate", "frozen", "interpolate")
-
-Statistics = dict[str, Tensor]
-"""Buffers by name with one row per point."""
 
 Estimate = Callable[[Tensor], Statistics]
 """Batch-norm statistics on the data, of points ``(K, P)``."""

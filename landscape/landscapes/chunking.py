@@ -15,7 +15,7 @@ from landscape.errors import AnalysisError
 __all__ = ["Choice", "Chunking"]
 
 Evaluate = Callable[[slice, bool], tuple[Tensor, ...]]
-"""``evaluate(rows, vmapped)``: results with one row per point; one row at a time where ``vmapped`` is false."""
+"""``evaluate(rows, vmapped)``: results with one row per point, by vmap or by a loop of its own."""
 
 CLEARLY_FASTER = 0.9
 """vmap is chosen when it takes at most this fraction of the loop's time per point."""
@@ -64,7 +64,7 @@ class Chunking:
         start = 0
         while start < count:
             size = self.choices[key].size
-            rows = slice(start, min(start + size, count))
+            rows = slice(start, min(start + size, count) if size > 1 else count)
             try:
                 done.append(evaluate(rows, size > 1))
             except torch.OutOfMemoryError as error:
@@ -83,8 +83,11 @@ class Chunking:
         return Choice(size // 2, f"{size} points at once ran out of memory")
 
     def _choose(self, kind: str, count: int, evaluate: Evaluate) -> Choice:
-        reference = evaluate(slice(0, 1), False)
-        loop = self._time(kind, 1, evaluate)
+        try:
+            reference = evaluate(slice(0, 1), False)
+            loop = self._time(kind, 1, evaluate)
+        except torch.OutOfMemoryError as error:
+            return self._halved(kind, 1, error)
         if loop > LONG:
             return Choice(1, f"one point takes {loop:.2g} s: nothing to gain")
         best, seconds = 1, loop

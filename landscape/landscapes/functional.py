@@ -1,19 +1,26 @@
-"""A model as a function of one parameter vector."""
+"""A model as a function of parameter vectors: several at once through vmap, or one after another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from landscape.errors import CheckpointError
+from landscape.landscapes.objectives import Measure, measured
 from landscape.parameters import ParameterSpace
 
-__all__ = ["ModelFunction", "trainable"]
+__all__ = ["ModelFunction", "Statistics", "trainable"]
+
+Statistics = dict[str, Tensor]
+"""Buffers by name, one row per point."""
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -28,30 +35,93 @@ class _Holder(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, measure: Callable[[nn.Module, Any], Any], batch: Any) -> Any:
-        return measure(self.model, batch)
+    def forward(self, measure: Measure, batch: Any) -> tuple[Tensor, Tensor]:
+        return measured(measure, self.model, batch)
 
 
 class ModelFunction:
-    """Calls ``measure(model, batch)`` with parameters and buffers that are given, not stored."""
+    """Evaluates a measure, ``(model, batch) -> (sum, weight)``, at given parameters and buffers.
+
+    The model is this object's own: the loop puts parameters into it, which spares small networks the cost of
+    ``functional_call`` (as large as that of a gradient).
+
+    Attributes
+    ----------
+    space
+        The coordinates.
+    buffers
+        What else the model depends on: its buffers and frozen parameters, as they came.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.space = ParameterSpace.of(trainable(model).items())
+        frozen = {name: p for name, p in model.named_parameters() if not p.requires_grad}
+        others = frozen | dict(model.named_buffers())
+        self.buffers = {name: tensor.detach().clone() for name, tensor in others.items()}
+        self._slots: dict[str, Tensor] = {**trainable(model), **others}
+        self._parameters = tuple(trainable(model).values())
         self._holder = _Holder(model)
         self._recurrent = any(isinstance(m, nn.RNNBase) for m in model.modules())
 
-    def buffers(self) -> dict[str, Tensor]:
-        """What the function depends on beside its coordinates: buffers and frozen parameters."""
-        frozen = {name: p.detach() for name, p in self.model.named_parameters() if not p.requires_grad}
-        return frozen | dict(self.model.named_buffers())
+    def __call__(self, measure: Measure, tensors: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
+        """``(sum, weight)`` as a pure function of named parameters and buffers."""
+        return functional_call(self._holder, {f"model.{n}": t for n, t in tensors.items()}, (measure, batch))
 
-    def __call__(
-        self, measure: Callable[[nn.Module, Any], Any], vector: Tensor, buffers: Mapping[str, Tensor], batch: Any
-    ) -> Any:
-        tensors = self.space.unflatten(vector) | buffers
-        named = {f"model.{name}": tensor for name, tensor in tensors.items()}
-        return functional_call(self._holder, named, (measure, batch))
+    def values(
+        self,
+        measure: Measure,
+        batch: Any,
+        points: Float[Tensor, "K P"],
+        shared: Mapping[str, Tensor],
+        own: Statistics,
+        vmapped: bool,
+    ) -> tuple[Num[Tensor, " K"], Float[Tensor, " K"]]:
+        """Sums and weights of each point, with buffers that points share and those of which each has its own."""
+        if vmapped:
+            return vmap(partial(self._single, measure, batch, shared))(points, own)
+        sums, weights = zip(*self._one_by_one(measure, batch, points, shared, own), strict=True)
+        return torch.stack(sums), torch.stack(weights)
+
+    def gradients(
+        self,
+        measure: Measure,
+        batch: Any,
+        points: Float[Tensor, "K P"],
+        shared: Mapping[str, Tensor],
+        own: Statistics,
+        vmapped: bool,
+    ) -> tuple[Float[Tensor, " K"], Float[Tensor, " K"], Float[Tensor, "K P"]]:
+        """Sums, weights and gradients of the sums: points do not interact, so one backward pass serves a chunk."""
+        if vmapped:
+            leaves = points.detach().requires_grad_()
+            sums, weights = self.values(measure, batch, leaves, shared, own, vmapped)
+            (gradients,) = _differentiated(sums.sum(), (leaves,))
+            return sums.detach(), weights, gradients
+        each = [
+            (total.detach(), weight, _flat(_differentiated(total, self._parameters)))
+            for total, weight in self._one_by_one(measure, batch, points, shared, own)
+        ]
+        sums, weights, gradients = (torch.stack(parts) for parts in zip(*each, strict=True))
+        return sums, weights, gradients
+
+    def _one_by_one(
+        self, measure: Measure, batch: Any, points: Tensor, shared: Mapping[str, Tensor], own: Statistics
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        self._place(shared)
+        for k, vector in enumerate(points):
+            self._place(self.space.unflatten(vector))
+            self._place({name: rows[k] for name, rows in own.items()})
+            yield measured(measure, self.model, batch)
+
+    def _single(
+        self, measure: Measure, batch: Any, shared: Mapping[str, Tensor], vector: Tensor, own: Statistics
+    ) -> tuple[Tensor, Tensor]:
+        return self(measure, {**self.space.unflatten(vector), **shared, **own}, batch)
+
+    def _place(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, tensor in tensors.items():
+            self._slots[name].data = tensor
 
     @contextmanager
     def kernels(self) -> Iterator[None]:
@@ -67,3 +137,15 @@ class ModelFunction:
                 yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+def _flat(parts: tuple[Tensor, ...]) -> Tensor:
+    return torch.cat([part.reshape(-1) for part in parts])
+
+
+def _differentiated(total: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    if not total.requires_grad:
+        raise CheckpointError(
+            "the objective does not depend on the trainable parameters: does it detach them or compute under no_grad?"
+        )
+    return torch.autograd.grad(total, leaves, materialize_grads=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -16,7 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from landscape.errors import AnalysisError
 from landscape.landscapes.batches import Batches
 from landscape.landscapes.functional import ModelFunction
-from landscape.landscapes.objectives import Measure, measured, samples_in
+from landscape.landscapes.objectives import Measure, samples_in
 from landscape.landscapes.protocol import Work
 
 __all__ = ["GRAPH_MEMORY", "NetworkHessian"]
@@ -51,28 +50,24 @@ class NetworkHessian:
         work: Work,
         graph_memory: int = GRAPH_MEMORY,
     ) -> None:
-        self._function, self._loss, self._batches = function, partial(measured, loss), batches
-        self._x, self._buffers, self._work = vector.detach().clone().requires_grad_(), buffers, work
-        self._kept: Tensor | None = None
-        self._weight = 0.0
+        self._function, self._loss, self._batches, self._work = function, loss, batches, work
+        leaves = function.space.unflatten(vector.detach().clone())
+        self._leaves = {name: tensor.requires_grad_() for name, tensor in leaves.items()}
+        self._tensors = {**self._leaves, **buffers}
+        self._kept: tuple[tuple[Tensor, ...], float] | None = None
         self.mode: Mode = "kept graph" if self.graph_bytes() <= graph_memory else "streamed"
 
     @property
     def dim(self) -> int:
         """P."""
-        return self._x.numel()
+        return self._function.space.dim
 
     def matmat(self, vectors: Float[Tensor, "K P"]) -> Float[Tensor, "K P"]:
         """H v for each row v. Costs K products."""
         self._work.hvps += len(vectors)
-        products = torch.zeros_like(vectors)
+        products, weight = torch.zeros_like(vectors), 0.0
         with self._function.kernels(), _second_derivative():
-            if self.mode == "kept graph":
-                self._push(self._kept_gradient(), vectors, products)
-                return products / self._weight
-            weight = 0.0
-            for batch in self._batches.batches:
-                gradient, denominator = self._gradient(batch)
+            for gradient, denominator in self._gradients():
                 self._push(gradient, vectors, products)
                 weight += denominator
         return products / weight
@@ -88,27 +83,40 @@ class NetworkHessian:
 
         first = self._batches.batches[0]
         with self._function.kernels(), _second_derivative(), saved_tensors_hooks(count, lambda tensor: tensor):
-            self._gradient(first)
+            self._gradient([first])
         return round(sum(storages.values()) * self._batches.samples / samples_in(first))
 
-    def _gradient(self, batch: Any) -> tuple[Tensor, float]:
-        """The gradient of the batch's summed loss, with its graph, and the batch's weight."""
-        total, weight = self._function(self._loss, self._x, self._buffers, batch)
-        (gradient,) = torch.autograd.grad(total, self._x, create_graph=True)
-        return gradient, float(weight)
-
-    def _kept_gradient(self) -> Tensor:
+    def _gradients(self) -> Iterator[tuple[tuple[Tensor, ...], float]]:
+        """Gradients with their graphs: one of all batches, which is kept, or one per batch."""
+        if self.mode == "streamed":
+            yield from (self._gradient([batch]) for batch in self._batches.batches)
+            return
         if self._kept is None:
-            gradients, weights = zip(*map(self._gradient, self._batches.batches), strict=True)
-            self._kept, self._weight = torch.stack(gradients).sum(0), sum(weights)
-        return self._kept
+            self._kept = self._gradient(self._batches.batches)
+        yield self._kept
 
-    def _push(self, gradient: Tensor, vectors: Tensor, products: Tensor) -> None:
-        """Adds the product of each vector with the Jacobian of a gradient; a constant gradient has none."""
-        if gradient.requires_grad:
-            for vector, product in zip(vectors, products, strict=True):
-                (image,) = torch.autograd.grad(gradient, self._x, vector, retain_graph=True)
-                product += image
+    def _gradient(self, batches: Sequence[Any]) -> tuple[tuple[Tensor, ...], float]:
+        """The gradient of the summed loss of some batches, in parts, with its graph, and their weight."""
+        values = [self._function(self._loss, self._tensors, batch) for batch in batches]
+        total = torch.stack([value for value, _ in values]).sum()
+        parts = torch.autograd.grad(total, tuple(self._leaves.values()), create_graph=True, materialize_grads=True)
+        return parts, float(sum(weight for _, weight in values))
+
+    def _push(self, gradient: tuple[Tensor, ...], vectors: Tensor, products: Tensor) -> None:
+        """Adds the product of each vector with the Jacobian of a gradient; constant parts of it have none."""
+        leaves = tuple(self._leaves.values())
+        curved = [k for k, part in enumerate(gradient) if part.requires_grad]
+        for vector, product in zip(vectors, products, strict=True):
+            along = list(self._function.space.unflatten(vector).values())
+            if curved:
+                images = torch.autograd.grad(
+                    [gradient[k] for k in curved],
+                    leaves,
+                    [along[k] for k in curved],
+                    retain_graph=True,
+                    materialize_grads=True,
+                )
+                product += torch.cat([image.reshape(-1) for image in images])
 
 
 @contextmanager

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import vmap
 
 from landscape.errors import CheckpointError
 from landscape.landscapes.batches import Batches
-from landscape.landscapes.batchnorm import Buffers, Statistics, batch_statistics, re_estimating
+from landscape.landscapes.batchnorm import Buffers, batch_statistics, re_estimating
 from landscape.landscapes.chunking import Chunking
-from landscape.landscapes.functional import ModelFunction
+from landscape.landscapes.functional import ModelFunction, Statistics
 from landscape.landscapes.hessian import GRAPH_MEMORY, NetworkHessian
-from landscape.landscapes.objectives import Measure, Objective, measured, samples_in
+from landscape.landscapes.objectives import Measure, Objective, samples_in
 from landscape.landscapes.protocol import LandscapeInfo, Work
 from landscape.landscapes.starting import fresh_vector
 from landscape.parameters import Point
@@ -88,7 +87,7 @@ class NetworkLandscape:
 
     def _buffers(self, anchors: Sequence[Point], policy: str) -> Buffers:
         moved = [anchor.to(self.device, self.dtype) for anchor in anchors]
-        return Buffers(self.function.model, self.function.buffers(), moved, policy)
+        return Buffers(self.function.model, self.function.buffers, moved, policy)
 
     def _fingerprint(self) -> str:
         policy = self.buffers.policy if self.buffers.layers else ""
@@ -164,8 +163,13 @@ class NetworkLandscape:
         totals = torch.zeros(2, len(points), dtype=torch.float64, device=self.device)
         with self.function.kernels(), torch.no_grad():
             for batch in self.batches.batches:
-                values = partial(self._values, measure, batch, points, own)
-                totals += torch.stack(self.chunking.run(kind, len(points), values))
+
+                def values(rows: slice, vmapped: bool, batch: Any = batch) -> tuple[Tensor, ...]:
+                    return self.function.values(
+                        measure, batch, points[rows], self.buffers.shared, _rows(own, rows), vmapped
+                    )
+
+                totals += torch.stack([part.double() for part in self.chunking.run(kind, len(points), values)])
         return totals[0] / totals[1]
 
     def _mean_gradients(
@@ -175,38 +179,18 @@ class NetworkLandscape:
         gradients = torch.zeros_like(points)
         with self.function.kernels():
             for batch in batches:
-                values = partial(self._gradient_values, batch, points, own)
+
+                def values(rows: slice, vmapped: bool, batch: Any = batch) -> tuple[Tensor, ...]:
+                    return self.function.gradients(
+                        self.objective.loss, batch, points[rows], self.buffers.shared, _rows(own, rows), vmapped
+                    )
+
                 sums, weights, slopes = self.chunking.run(kind, len(points), values)
-                totals += torch.stack([sums, weights])
+                totals += torch.stack([sums.double(), weights])
                 gradients += slopes
         return totals[0] / totals[1], gradients / totals[1][:, None].to(self.dtype)
 
-    def _values(
-        self, measure: Measure, batch: Any, points: Tensor, own: Statistics, rows: slice, vmapped: bool
-    ) -> tuple[Tensor, Tensor]:
-        """``(sums, weights)`` of some points on one batch, float64."""
-
-        def value(vector: Tensor, mine: Statistics) -> tuple[Tensor, Tensor]:
-            return self.function(partial(measured, measure), vector, self.buffers.shared | mine, batch)
-
-        sums, weights = _over_rows(value, points[rows], _rows(own, rows), vmapped)
-        return sums.double(), weights
-
-    def _gradient_values(
-        self, batch: Any, points: Tensor, own: Statistics, rows: slice, vmapped: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """``(sums, weights, gradients of the sums)``: points do not interact, so one backward pass serves all."""
-        leaves = points[rows].detach().requires_grad_()
-        sums, weights = self._values(self.objective.loss, batch, leaves, _rows(own, rows), slice(None), vmapped)
-        if not sums.requires_grad:
-            raise CheckpointError(
-                f"objective {self.objective.name} does not depend on the trainable parameters: "
-                "does it detach them or compute under no_grad?"
-            )
-        (gradients,) = torch.autograd.grad(sums.sum(), leaves)
-        return sums.detach(), weights, gradients
-
-    def _estimate(self, points: Tensor) -> Statistics:
+    def _estimate(self, points: Float[Tensor, "K P"]) -> Statistics:
         """Batch-norm statistics on the data. Costs one energy per point."""
         self.work.energies += len(points)
         shared, names = self.buffers.shared, (*self.buffers.statistics, *self.buffers.counters)
@@ -221,27 +205,9 @@ class NetworkLandscape:
     def _updated(self, batch: Any, points: Tensor, own: Statistics, rows: slice, vmapped: bool) -> tuple[Tensor, ...]:
         """Statistics after one more batch; layers write into what they are given, so it is a copy."""
         copies = {name: tensor.clone() for name, tensor in _rows(own, rows).items()}
-
-        def update(vector: Tensor, mine: Statistics) -> tuple[Tensor, Tensor]:
-            return self.function(partial(measured, self.objective.loss), vector, self.buffers.shared | mine, batch)
-
-        _over_rows(update, points[rows], copies, vmapped)
+        self.function.values(self.objective.loss, batch, points[rows], self.buffers.shared, copies, vmapped)
         return tuple(copies.values())
 
 
 def _rows(statistics: Statistics, rows: slice) -> Statistics:
     return {name: tensor[rows] for name, tensor in statistics.items()}
-
-
-def _over_rows(
-    function: Callable[[Tensor, Mapping[str, Tensor]], tuple[Tensor, Tensor]],
-    points: Tensor,
-    own: Mapping[str, Tensor],
-    vmapped: bool,
-) -> tuple[Tensor, Tensor]:
-    """A function of one point and its buffers, over several at once or one after another."""
-    if vmapped:
-        return vmap(function)(points, dict(own))
-    each = [function(points[k], {name: tensor[k] for name, tensor in own.items()}) for k in range(len(points))]
-    sums, weights = zip(*each, strict=True)
-    return torch.stack(sums), torch.stack(weights)

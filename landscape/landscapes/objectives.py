@@ -63,7 +63,7 @@ class Objective:
         return hashlib.sha256(f"{self.name}|{source}".encode()).hexdigest()
 
 
-def as_objective(value: Objective | Measure) -> Objective:
+def as_objective(value: Any) -> Objective:
     """An objective from itself, or from a function ``(model, batch) -> (sum of losses, weight)``."""
     if isinstance(value, Objective):
         return value
@@ -199,7 +199,7 @@ def training_step_objective(module: nn.Module) -> Objective:
     ``training_step(batch, 0)`` gives a mean and the weight is the batch size. A step whose mean is over something else
     (tokens, say) returns ``{"loss": mean, "weight": its denominator}``.
     """
-    step = type(module).training_step
+    step: Callable[..., Any] = type(module).training_step  # type: ignore[attr-defined]
     takes_index = len(inspect.signature(step).parameters) > 2
 
     def loss(model: nn.Module, batch: Any) -> tuple[Tensor, Any]:

@@ -24,7 +24,7 @@ def path_length(knots: Float[Tensor, "m P"]) -> float:
 
 
 def knot_times(knots: Float[Tensor, "m P"]) -> Float[Tensor, " m"]:
-    """Normalised arc length of each knot, float64, from exactly 0 to exactly 1 (evenly spread if all knots coincide)."""
+    """Normalised arc length of each knot, float64, exactly 0 to exactly 1; evenly spread if all knots coincide."""
     lengths = _segment_lengths(knots)
     reached = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
     if reached[-1] == 0:
@@ -32,9 +32,7 @@ def knot_times(knots: Float[Tensor, "m P"]) -> Float[Tensor, " m"]:
     return reached / reached[-1]
 
 
-def points_at(
-    landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Tensor, " n"]
-) -> Float[Tensor, "n P"]:
+def points_at(landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Tensor, " n"]) -> Float[Tensor, "n P"]:
     """Points of the polyline at normalised arc lengths, put back on the space where that is curved.
 
     At the time of a knot the result is that knot, to the bit on a flat space.
@@ -77,8 +75,9 @@ def straight(
 ) -> Float[Tensor, "m P"]:
     """Knots of the straight line from ``a`` to ``b``: two on a flat space, 33 on a geodesic of a curved one.
 
-    The geodesic comes from projecting midpoints again and again. Where the projection of the midpoint is not defined (between
-    antipodes of a sphere all great circles are equally short) it leaves ``a`` in a direction drawn from ``rng``.
+    The geodesic comes from projecting midpoints again and again. Where the projection of the midpoint is not defined
+    (between antipodes of a sphere all great circles are equally short) it leaves ``a`` in a direction drawn from
+    ``rng``.
     """
     middle = (a + b) / 2
     if torch.equal(landscape.project(middle[None])[0], middle):

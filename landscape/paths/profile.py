@@ -30,8 +30,8 @@ class Profile:
     energies
         The energies there, shape ``(n,)``, float64.
     bracket
-        How far above the highest of them the maximum of the curve can lie, in units of the energy, if the curve is concave
-        between the neighbours of each local maximum.
+        How far above the highest of them the maximum of the curve can lie, in units of the energy, if the curve is
+        concave between the neighbours of each local maximum.
     """
 
     times: Float[Tensor, " n"]
@@ -52,16 +52,18 @@ def dense_times(knots: Float[Tensor, "m P"], inside: int) -> Float[Tensor, " n"]
     return torch.cat([within.reshape(-1), reached[-1:]])
 
 
-def energies_at(
-    landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Tensor, " n"]
-) -> Float[Tensor, " n"]:
+def _blocks(times: Tensor) -> list[Tensor]:
+    return [times[i : i + _BLOCK] for i in range(0, len(times), _BLOCK)]
+
+
+def energies_at(landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Full-data energies of the polyline at these times, on the CPU. Costs n energies; a non-finite one is refused."""
-    blocks = [landscape.energies(points_at(landscape, knots, block)).cpu() for block in times.split(_BLOCK)]
+    blocks = [landscape.energies(points_at(landscape, knots, block)).cpu() for block in _blocks(times)]
     energies = torch.cat(blocks) if blocks else torch.zeros(0, dtype=torch.float64)
     if not torch.isfinite(energies).all():
         worst = int((~torch.isfinite(energies)).nonzero()[0])
         raise AnalysisError(
-            f"the loss on the path is {float(energies[worst])} at time {float(times[worst]):.4g} of 1, a finite one is needed: "
+            f"the loss on the path is {float(energies[worst])} at time {float(times[worst]):.4g}, wanted a finite one: "
             f"try --dtype float64, or a smaller learning rate of the path finder"
         )
     return energies
@@ -72,7 +74,7 @@ def errors_at(
 ) -> Float[Tensor, " n"] | None:
     """Fractions of wrong answers along the polyline, None where the objective knows none. Costs n energies."""
     blocks = []
-    for block in times.split(_BLOCK):
+    for block in _blocks(times):
         errors = landscape.errors(points_at(landscape, knots, block))
         if errors is None:
             return None
@@ -94,12 +96,13 @@ def measure(
     Parameters
     ----------
     tolerance
-        How close to bracket the maximum, in units of the energy; by default a thousandth of the barrier met. Never below rounding.
+        How close to bracket the maximum, in units of the energy; by default a thousandth of the barrier met. Never
+        below rounding.
     inside
         Number of points inside each segment of the first, dense evaluation. A peak between two of them goes unseen.
     """
     times = dense_times(knots, inside)
-    times = torch.cat([times, times.new_tensor([_END, 1 - _END])]).unique()
+    times = torch.cat([times, times.new_tensor([_END, 1 - _END])]).sort().values
     energies = energies_at(landscape, knots, times)
     if tolerance is None:
         tolerance = 1e-3 * float(energies.max() - energies[[0, -1]].max())
@@ -115,12 +118,12 @@ def refine(
     max_rounds: int = 30,
     max_energies: int = 1000,
 ) -> Profile:
-    """Samples added around every local maximum that may hide a higher value, until none can exceed the best by ``tolerance``.
+    """Samples added around local maxima until none of them can hide a value above the best by ``tolerance``.
 
-    A local maximum at ``l < * < r`` of a curve concave between ``l`` and ``r`` has its true top below the chord from ``l``
-    through ``*`` carried on to ``r``, and below the one from ``r`` carried back to ``l``; intervals where that leaves too
-    much room are halved. The first and the last sample keep their energies and take no part: a curve may step there. If a
-    limit ends the refinement, the bracket reached so far is returned.
+    A local maximum at ``l < * < r`` of a curve concave between ``l`` and ``r`` has its true top below the chord from
+    ``l`` through ``*`` carried on to ``r``, and below the one from ``r`` carried back to ``l``; intervals where that
+    leaves too much room are halved. The first and the last sample keep their energies and take no part: a curve may
+    step there. If a limit ends the refinement, the bracket reached so far is returned.
     """
     start = len(times)
     for _ in range(max_rounds):
@@ -135,7 +138,7 @@ def refine(
 
 
 def _room(times: Float[Tensor, " n"], energies: Float[Tensor, " n"]) -> Float[Tensor, " intervals"]:
-    """How far above the highest sample the curve can rise inside each of the n - 1 intervals; -inf if nothing says so."""
+    """How far above the highest sample the curve can rise inside each interval; -inf if nothing says so."""
     tops = torch.full_like(times[:-1], -torch.inf)
     t, e = times[1:-1], energies[1:-1]
     if len(t) < 3:

@@ -85,7 +85,9 @@ def analyze(
         requests=[Request(analysis, make_options(analysis, options))],
         arguments=[f"landscape.analyze(..., {plugin!r})"],
     )
-    outcome = carry_out(call, RunStore.create(out)).outcome if out else execute(call.setting, call.points, call.requests)
+    outcome = (
+        carry_out(call, RunStore.create(out)).outcome if out else execute(call.setting, call.points, call.requests)
+    )
     if outcome.failed:
         first = outcome.failed[0]
         raise AnalysisError(f"{first.analysis} of {' and '.join(first.points)}: {first.error}")

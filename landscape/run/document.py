@@ -80,7 +80,12 @@ def _entry(store: RunStore, entry: Entry, figures: Sequence[Path]) -> dict[str, 
 
 
 def call_record(
-    arguments: Sequence[str], points: Sequence[Point], scape: Landscape, recipe: Recipe, seed: int, shown: Mapping[str, Any]
+    arguments: Sequence[str],
+    points: Sequence[Point],
+    scape: Landscape,
+    recipe: Recipe,
+    seed: int,
+    shown: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What the manifest keeps of a call on the given points, next to what it showed."""
     hashes = [point.hash for point in points]

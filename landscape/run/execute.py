@@ -109,7 +109,9 @@ def _groups(setting: Setting, points: Sequence[Point], request: Request, outcome
     if len(points) >= needed:
         return form_groups(points, analysis, setting.pairs)
     if analysis.complete is None:
-        raise UsageError(f"{analysis.name} compares {needed} points, the call has {len(points)}: name another checkpoint")
+        raise UsageError(
+            f"{analysis.name} compares {needed} points, the call has {len(points)}: name another checkpoint"
+        )
     context = setting.context(_task(setting, request, tuple(points)).key)
     landscape = setting.landscape.anchored(points)
     group = tuple(resolve(analysis.complete)(landscape, list(points), request.options, context=context))
@@ -161,7 +163,9 @@ def _finish(setting: Setting, request: Request, task: Task, result: Result, mete
     analysis = request.analysis
     bad = [name for name, value in result.summary.items() if isinstance(value, float) and not math.isfinite(value)]
     if bad:
-        raise AnalysisError(f"{analysis.name} gave {bad[0]} = {result.summary[bad[0]]}, which is not a number to report")
+        raise AnalysisError(
+            f"{analysis.name} gave {bad[0]} = {result.summary[bad[0]]}, which is not a number to report"
+        )
     cost = meter.lap()
     before = setting.context(task.key).previous
     if before is not None:
@@ -186,8 +190,8 @@ def _combine(setting: Setting, request: Request, outcome: Outcome, meter: _Meter
     if not entries or analysis.combine is None:
         return
     group = tuple({point.id: point for entry in entries for point in entry.points}.values())
-    task = _task(setting, request, group)
-    task = replace(task, key=f"{task.key[:15]}c{task.key[16:]}")
+    key = task_key(setting.landscape, group, analysis, request.options, setting.seed, role="combine")
+    task = Task(group, key)
     try:
         results = [entry.result for entry in entries]
         combined = resolve(analysis.combine)(results, context=setting.context(task.key))

@@ -113,7 +113,9 @@ def pick_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["no GPU was found"]
-        raise UsageError(f"device {name!r} cannot be used here. Take auto, cpu or a GPU ({', '.join(found)})") from error
+        raise UsageError(
+            f"device {name!r} cannot be used here. Take auto, cpu or a GPU ({', '.join(found)})"
+        ) from error
     return device
 
 
@@ -225,9 +227,7 @@ def _words(spec: Spec) -> str:
     return f"{spec.class_path}({arguments})"
 
 
-def _build_model(
-    recipe: Recipe, hyper_parameters: Mapping[str, Any], options: LoadOptions, where: str
-) -> nn.Module:
+def _build_model(recipe: Recipe, hyper_parameters: Mapping[str, Any], options: LoadOptions, where: str) -> nn.Module:
     if recipe.model is None:
         raise CheckpointError(
             f"{where} does not say which model it belongs to. Name its class: --model PKG.MOD:CLASS or --model FILE.py:CLASS "
@@ -299,8 +299,10 @@ def _network(
     )
     model_spec = recipe.model
     assert model_spec is not None
-    factory = None if model_spec.live is not None else partial(
-        build, model_spec, trust=options.trust, hyper_parameters=hyper_parameters
+    factory = (
+        None
+        if model_spec.live is not None
+        else partial(build, model_spec, trust=options.trust, hyper_parameters=hyper_parameters)
     )
     return NetworkLandscape(
         model, objective, batches, batch_norm=options.bn, factory=factory, device=device, dtype=dtype
@@ -346,7 +348,9 @@ def partner_opener(landscape: Landscape, points: Sequence[Point], *, trust: bool
             raise UsageError(f"{name} holds {len(paths)} checkpoints, a partner is one: name the file")
         own = point_ids(paths)[0]
         taken = own in {point.id for point in points}
-        point = _point(read(paths[0], registry().formats, trust=trust), landscape.function.model, f"{own}#2" if taken else own)
+        point = _point(
+            read(paths[0], registry().formats, trust=trust), landscape.function.model, f"{own}#2" if taken else own
+        )
         return point.to(landscape.device, landscape.dtype)
 
     return open_partner

@@ -104,7 +104,10 @@ class RunStore:
         folder = self.folder(result.analysis, key)
         data = _netcdf(result.data)
         vectors = _tensors(result.vectors) if result.vectors else None
-        names = {"data": f"data-{_short(data)}.nc", "vectors": f"vectors-{_short(vectors)}.safetensors" if vectors else None}
+        names = {
+            "data": f"data-{_short(data)}.nc",
+            "vectors": f"vectors-{_short(vectors)}.safetensors" if vectors else None,
+        }
         record = {
             "schema": SCHEMA,
             "analysis": result.analysis,
@@ -129,7 +132,8 @@ class RunStore:
         for file in folder.iterdir():
             if file.name not in current:
                 file.unlink(missing_ok=True)
-        (self.path / "partial" / f"{key}.safetensors").unlink(missing_ok=True)
+        if not result.budget_spent:  # a larger budget goes on from it
+            (self.path / "partial" / f"{key}.safetensors").unlink(missing_ok=True)
 
     def result(self, analysis: str, key: str) -> Result | None:
         """The stored result of a task, or None; one that was damaged from outside is said to be, and made anew."""
@@ -184,7 +188,9 @@ class RunStore:
         except FileNotFoundError:
             return {"schema": SCHEMA, "calls": []}
         except json.JSONDecodeError as error:
-            raise UsageError(f"{self.path / 'manifest.json'} is not JSON ({error}). Was it edited? Move it away") from error
+            raise UsageError(
+                f"{self.path / 'manifest.json'} is not JSON ({error}). Was it edited? Move it away"
+            ) from error
 
     def record(self, call: Mapping[str, Any]) -> None:
         """Add a call to the manifest; the same call made again replaces its earlier record."""
@@ -205,7 +211,9 @@ def read_result(folder: Path) -> Result:
     """A result from its folder."""
     record = json.loads((folder / "result.json").read_text())
     if record["schema"] != SCHEMA:
-        raise UsageError(f"{folder} was written by another version (schema {record['schema']}, this one reads {SCHEMA})")
+        raise UsageError(
+            f"{folder} was written by another version (schema {record['schema']}, this one reads {SCHEMA})"
+        )
     with xr.open_dataset(folder / record["data"], engine="h5netcdf") as file:
         data = file.load()
     return Result(

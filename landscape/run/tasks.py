@@ -70,15 +70,18 @@ def _is_budget(name: str) -> bool:
     return name.startswith("max_")
 
 
-def task_key(landscape: Landscape, group: Group, analysis: Analysis, options: Any, seed: int) -> str:
-    """The identity of a result: a hash of all that fixes it, budgets, device and chunking left out."""
+def task_key(landscape: Landscape, group: Group, analysis: Analysis, options: Any, seed: int, role: str = "run") -> str:
+    """The identity of a result: a hash of all that fixes it, budgets, device and chunking left out.
+
+    ``role`` tells the result of ``combine`` from those of ``run``.
+    """
     identity = {
         "points": [point.hash for point in group],
         "space": landscape.space.fingerprint,
         "landscape": landscape.info.fingerprint,
         "dtype": str(landscape.dtype),
         "seed": seed,
-        "analysis": [analysis.name, analysis.version],
+        "analysis": [analysis.name, analysis.version, role],
         "options": {name: value for name, value in plain_options(options).items() if not _is_budget(name)},
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -30,9 +30,9 @@ def find(
 ) -> Iterator[tuple[int, Path | Exception]]:
     """A low path between each pair, at most ``max_gradients`` gradient evaluations each.
 
-    Few images at first; every cycle has an equal share of the budget and ends with a dense evaluation on the full data (about
-    ten energies an image), where up to two images are inserted. All images of a step share one mini-batch, so that they are one
-    vectorised call. The best path met is returned.
+    Few images at first; every cycle has an equal share of the budget and ends with a dense evaluation on the full
+    data (about ten energies an image), where up to two images are inserted. All images of a step share one
+    mini-batch, so that they are one vectorised call. The best path met is returned.
     """
     options = options or AutonebOptions()
 
@@ -59,7 +59,7 @@ def _method(options: AutonebOptions, distance: float, reach: int, spent: int) ->
         max_images=options.max_images,
         points_per_segment=options.points_per_segment,
         max_gradients=reach,
-        connected_below=options.connected_below,
+        connected_below=options.connected_below or 0.0,
         steps=steps,
         rate=rate,
         gradients=_on_one_batch,

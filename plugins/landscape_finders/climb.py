@@ -25,27 +25,30 @@ class Climb:
         The point of smallest gradient norm met, shape ``(P,)``.
     time
         The time on the path at which the climb began.
-    gradient_norm, slope
-        The norm there, and the steepest slope along the path that it is compared with.
+    gradient_norm, wanted
+        The norm there, and the one at which it is a saddle: 1e-5 of the steepest slope along the path.
     iterations
         Full-data gradients taken.
-    converged
-        Whether the norm fell below 1e-5 of the slope.
     """
 
     point: Tensor
     time: float
     gradient_norm: float
-    slope: float
+    wanted: float
     iterations: int
-    converged: bool
+
+    @property
+    def converged(self) -> bool:
+        """Whether the saddle was reached."""
+        return self.gradient_norm <= self.wanted
 
 
 def climb(landscape: Landscape, path: Path, max_iterations: int) -> Climb:
     """The saddle above the highest point of the path, by the climbing force F - 2 (F.t) t [1]_.
 
-    Barzilai-Borwein steps [2]_, never longer than half the spacing of the knots, which is halved whenever the gradient has
-    grown tenfold over its smallest: then the climb goes on from there. Each iteration costs one full-data gradient.
+    Barzilai-Borwein steps [2]_, never longer than half the spacing of the knots, which is halved whenever the
+    gradient has grown tenfold over its smallest: then the climb goes on from there. Each iteration costs one
+    full-data gradient.
 
     References
     ----------
@@ -54,12 +57,13 @@ def climb(landscape: Landscape, path: Path, max_iterations: int) -> Climb:
     """
     cap = 0.5 * path.length / (len(path.points) - 1)
     along = _direction(landscape, path)
-    slope = float((path.energies.diff() / path.times.diff())[1:-1].abs().max()) / path.length
+    slopes = (path.energies.diff() / path.times.diff())[1:-1].abs()  # the ends may have statistics of their own
+    wanted = _SMALL * float(slopes.max()) / path.length
     x = points_at(landscape, path.points, torch.tensor([path.saddle_time]))[0]
     force, norm = _climbing_force(landscape, x, along)
     best, best_force, best_norm = x, force, norm
     rate, iterations = 0.1 * cap / max(norm, 1e-300), 1
-    while best_norm > _SMALL * slope and iterations < max_iterations:
+    while best_norm > wanted and iterations < max_iterations:
         move = rate * force
         move = move * min(1.0, cap / float(move.norm()))
         previous, x = x, landscape.project((x + move)[None])[0]
@@ -72,7 +76,7 @@ def climb(landscape: Landscape, path: Path, max_iterations: int) -> Climb:
             rate = 0.1 * cap / norm
             continue
         rate = _barzilai_borwein(x - previous, old_force - force, rate)
-    return Climb(best, path.saddle_time, best_norm, slope, iterations, best_norm <= _SMALL * slope)
+    return Climb(best, path.saddle_time, best_norm, wanted, iterations)
 
 
 def _direction(landscape: Landscape, path: Path) -> Tensor:
@@ -95,11 +99,11 @@ def _barzilai_borwein(moved: Tensor, changed: Tensor, rate: float) -> float:
     return float(moved @ moved) / curvature if curvature > 0 else rate
 
 
-def through(path: Path, climb: Climb) -> Tensor:
-    """The path's knots with the climbed point among them, in the place of those closer to it than half a spacing."""
+def through(path: Path, climb: Climb) -> tuple[Tensor, int]:
+    """The knots with the climbed point among them, in place of those within half a spacing; and its place."""
     reached = knot_times(path.points)
     spacing = path_length(path.points) / (len(path.points) - 1)
     apart = (path.points - climb.point).norm(dim=1) > spacing / 2
     apart[0] = apart[-1] = True
     before, after = path.points[apart & (reached < climb.time)], path.points[apart & (reached >= climb.time)]
-    return torch.cat([before, climb.point[None], after])
+    return torch.cat([before, climb.point[None], after]), len(before)

@@ -33,8 +33,8 @@ def find(
 ) -> Iterator[tuple[int, Path | Exception]]:
     """A low path between each pair by the published schedule, each image on a mini-batch of its own.
 
-    Unlike the authors' code: the tangent's weights at extrema are those of Henkelman and Jónsson (theirs are swapped), the best
-    path met is returned, not the last, and buffers are no coordinates.
+    Unlike the authors' code: the tangent's weights at extrema are those of Henkelman and Jónsson (theirs are
+    swapped), the best path met is returned, not the last, and buffers are no coordinates.
     """
     options = options or Draxler2018Options()
 
@@ -56,7 +56,7 @@ def _method(options: Draxler2018Options, reach: int) -> Method:
         max_images=_MAX_IMAGES,
         points_per_segment=9,
         max_gradients=reach,
-        connected_below=options.connected_below,
+        connected_below=options.connected_below or 0.0,
         steps=steps,
         rate=lambda state: _RATES[state.cycle],
         gradients=_on_own_batches,

@@ -13,8 +13,8 @@ _EXCESS = 0.1  # of the range of energies over the images: Draxler et al. 2018
 def by_excess(times: Tensor, energies: Tensor, inside: int, most: int = 2) -> Tensor:
     """Times of at most ``most`` new images: the points that stand highest over the chord between their segment's ends.
 
-    Takes the dense evaluation of a polyline, knots and ``inside`` points between each two. A point counts if its excess is over
-    a tenth of the range of the energies at the knots; each segment offers one.
+    Takes the dense evaluation of a polyline, knots and ``inside`` points between each two. A point counts if its
+    excess is over a tenth of the range of the energies at the knots; each segment offers one.
     """
     excess, place = _above_chords(energies, inside).max(1)
     knots = energies[:: inside + 1]

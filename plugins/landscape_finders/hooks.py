@@ -11,7 +11,9 @@ from landscape_finders.options import AutonebOptions, Draxler2018Options, Linear
 def landscape_path_finders() -> list[PathFinder]:
     """The straight line, the growing string and the published AutoNEB schedule."""
     return [
-        PathFinder("linear", "The straight line (a geodesic on a curved space)", LinearOptions, "landscape_finders.linear:find"),
+        PathFinder(
+            "linear", "The straight line (a geodesic on a curved space)", LinearOptions, "landscape_finders.linear:find"
+        ),
         PathFinder("autoneb", "A string that grows, by Adam", AutonebOptions, "landscape_finders.autoneb:find"),
         PathFinder(
             "draxler2018",

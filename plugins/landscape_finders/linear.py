@@ -21,7 +21,7 @@ def find(
     *,
     context: Context | None = None,
 ) -> Iterator[tuple[int, Path | Exception]]:
-    """The line between each pair, or the geodesic of a curved space, its maximum bracketed. Costs about 50 energies a pair."""
+    """The line between each pair, or the geodesic of a curved space, its maximum bracketed. About 50 energies each."""
     options, context = options or LinearOptions(), context or Context()
     for index, (a, b) in enumerate(pairs):
         try:

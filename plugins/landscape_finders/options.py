@@ -46,15 +46,16 @@ class AutonebOptions:
     max_gradients
         Budget: gradient evaluations of a pair, images x mini-batches.
     climb
-        Whether the highest point of the path is then moved to the saddle, with full-data gradients. It is given a quarter
-        of the budget.
+        Whether the highest point of the path is then moved to the saddle, with full-data gradients. It is given a
+        quarter of the budget.
     connected_below
         Stop as soon as the barrier is below this, in units of the loss.
     tolerance
-        What counts as no change of the barrier, and how close its maximum is bracketed, in units of the loss; by default a
-        thousandth of the straight line's barrier.
+        What counts as no change of the barrier, and how close its maximum is bracketed, in units of the loss; by
+        default a thousandth of the straight line's barrier.
     learning_rate
-        First rate of Adam, in units of the pair's root-mean-square distance per coordinate; it falls to zero as a cosine.
+        First rate of Adam, in units of the pair's root-mean-square distance per coordinate; it falls to zero as a
+        cosine.
     cycles
         How often the path is measured and may grow.
     images
@@ -70,7 +71,7 @@ class AutonebOptions:
     connected_below: float | None = None
     tolerance: float | None = None
     learning_rate: float = 0.04
-    cycles: int = 10
+    cycles: int = 8
     images: int = 3
     max_images: int = 29
     points_per_segment: int = 9
@@ -93,16 +94,16 @@ class Draxler2018Options:
     Attributes
     ----------
     max_gradients
-        Budget: gradient evaluations of a pair, images x mini-batches. The whole schedule takes at most 248,000; a smaller
-        budget shortens all its cycles alike.
+        Budget: gradient evaluations of a pair, images x mini-batches. The whole schedule takes at most 248,000; a
+        smaller budget shortens all its cycles alike.
     climb
-        Whether the highest point of the path is then moved to the saddle (not published with the schedule). It is given a
-        quarter of the budget.
+        Whether the highest point of the path is then moved to the saddle (not published with the schedule). It is
+        given a quarter of the budget.
     connected_below
         Stop as soon as the barrier is below this, in units of the loss.
     tolerance
-        What counts as no change of the barrier, and how close its maximum is bracketed, in units of the loss; by default a
-        thousandth of the straight line's barrier.
+        What counts as no change of the barrier, and how close its maximum is bracketed, in units of the loss; by
+        default a thousandth of the straight line's barrier.
     """
 
     max_gradients: int = 248_000

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 from landscape.analysis import Context
-from landscape.errors import AnalysisError
+from landscape.errors import LandscapeError
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path, knot_times, measure, points_at, straight
-from landscape_finders.climb import Climb, climb, through
+from landscape.paths import Path, measure, points_at, straight
+from landscape_finders.crossing import crossed
 from landscape_finders.string import Method, StringState, finished, pack, start, step, unpack
 
 __all__ = ["Search", "each_pair"]
 
+_SPENT = ("gradient_evaluations", "energy_evaluations")
 _SAVE_EVERY_SECONDS = 5.0
 _CLIMB_SHARE = 4  # a quarter of the budget
 
@@ -53,7 +54,7 @@ def each_pair(
     for index, (a, b) in enumerate(pairs):
         try:
             yield index, _found(landscape.anchored([a, b]), a.vector, b.vector, search, context.task(index))
-        except AnalysisError as error:
+        except LandscapeError as error:
             yield index, error
 
 
@@ -64,30 +65,34 @@ def _found(landscape: Landscape, a: Tensor, b: Tensor, search: Search, task: Con
     line = straight(landscape, a, b, rng)
     times = torch.linspace(0, 1, search.images + 2, dtype=torch.float64)
     knots = torch.cat([a[None], points_at(landscape, line, times[1:-1]), b[None]])
-    spent = spent_energies = 0
+    spent, spent_energies = 0, 0
     if task.previous is not None:
         knots = task.previous.vectors["path"].to(a)
-        spent = int(task.previous.summary["gradient_evaluations"])
-        spent_energies = int(task.previous.summary["energy_evaluations"])
+        spent, spent_energies = (int(str(task.previous.summary[name])) for name in _SPENT)
     left = max(0, search.max_gradients - spent)
     reach = search.max_gradients - (left // _CLIMB_SHARE if search.climb else 0)
     method = search.method(float((b - a).norm()) / len(a) ** 0.5, reach, spent)
-    tolerance = search.tolerance or 1e-3 * measure(landscape, line, tolerance=torch.inf, inside=_inside(line)).barrier
+    profile = measure(landscape, line, tolerance=torch.inf, inside=39 if len(line) == 2 else 1)
+    if profile.barrier <= (search.tolerance or 0.0):
+        return _at_once(landscape, line, "the straight line has no barrier: there is nothing to lower")
+    tolerance = search.tolerance or 1e-3 * profile.barrier
     saved = task.load()
-    state = unpack(saved, a, rng) if saved else start(landscape, knots, method, spent, spent_energies)
+    if saved and int(saved["max_gradients"]) == method.max_gradients:
+        state = unpack(saved, a, rng)
+    else:
+        state = start(landscape, knots, method, spent, spent_energies + len(profile.times))
     state = _run(landscape, state, method, rng, task)
-    return _verdict(landscape, state, search, tolerance)
-
-
-def _inside(line: Tensor) -> int:
-    return 39 if len(line) == 2 else 1
+    path = _measured(landscape, state, tolerance)
+    if search.connected_below is not None and path.barrier <= search.connected_below:
+        return replace(path, messages=(f"connected: barrier {path.barrier:.4g}, below {search.connected_below:.4g}",))
+    if search.climb and path.barrier > tolerance:
+        return crossed(landscape, path, search.method, search.max_gradients, tolerance, rng)
+    return _settled(path, state, tolerance)
 
 
 def _at_once(landscape: Landscape, knots: Tensor, message: str) -> Path:
     profile = measure(landscape, knots)
-    return Path(
-        knots, profile.times, profile.energies, profile.bracket, None, 0, len(profile.times), True, (message,)
-    )
+    return Path(knots, profile.times, profile.energies, profile.bracket, None, 0, len(profile.times), True, (message,))
 
 
 def _run(landscape: Landscape, state: StringState, method: Method, rng: torch.Generator, task: Context) -> StringState:
@@ -96,16 +101,17 @@ def _run(landscape: Landscape, state: StringState, method: Method, rng: torch.Ge
         cycle = state.cycle
         state = step(landscape, state, method, rng)
         if state.cycle > cycle or time.monotonic() - saved_at > _SAVE_EVERY_SECONDS:
-            task.save(pack(state, rng))
+            task.save(pack(state, method, rng))
             saved_at = time.monotonic()
             done = f"barrier {state.best_barrier:.4g}"
             task.progress(state.gradient_evaluations, method.max_gradients, done)
     return state
 
 
-def _verdict(landscape: Landscape, state: StringState, search: Search, tolerance: float) -> Path:
+def _measured(landscape: Landscape, state: StringState, tolerance: float) -> Path:
+    """The best path of the search, its maximum bracketed."""
     profile = measure(landscape, state.best_knots, tolerance)
-    path = Path(
+    return Path(
         state.best_knots,
         profile.times,
         profile.energies,
@@ -113,15 +119,13 @@ def _verdict(landscape: Landscape, state: StringState, search: Search, tolerance
         gradient_evaluations=state.gradient_evaluations,
         energy_evaluations=state.energy_evaluations + len(profile.times),
     )
-    if search.connected_below is not None and path.barrier <= search.connected_below:
-        return replace(path, messages=(f"connected: barrier {path.barrier:.4g}, below {search.connected_below:.4g}",))
-    if search.climb and path.barrier > tolerance:
-        return _climbed(landscape, path, search, tolerance)
-    return _settled(path, state, tolerance)
 
 
 def _settled(path: Path, state: StringState, tolerance: float) -> Path:
     """The verdict on a path that was not climbed."""
+    if state.gradient_evaluations == state.started_at:
+        text = f"no step fitted in the budget; the barrier is {path.barrier:.3g}"
+        return replace(path, converged=False, budget_spent=True, messages=(text,))
     fell = state.halfway_barrier - state.best_barrier
     if path.bracket > tolerance:
         text = f"the maximum is bracketed only to {path.bracket:.3g}, wanted {tolerance:.3g}"
@@ -129,44 +133,8 @@ def _settled(path: Path, state: StringState, tolerance: float) -> Path:
     if path.barrier <= tolerance:
         return replace(path, messages=(f"barrier {path.barrier:.3g} is within the tolerance {tolerance:.3g} of none",))
     if fell <= tolerance:
-        return replace(path, messages=(f"the barrier fell by {fell:.2g} over the second half, less than {tolerance:.2g}",))
+        return replace(
+            path, messages=(f"the barrier fell by {fell:.2g} over the second half, less than {tolerance:.2g}",)
+        )
     text = f"budget spent; the barrier fell by {fell:.3g} over its second half, more than {tolerance:.3g}"
     return replace(path, converged=False, budget_spent=True, messages=(text,))
-
-
-def _climbed(landscape: Landscape, path: Path, search: Search, tolerance: float) -> Path:
-    left = (search.max_gradients - path.gradient_evaluations) // landscape.num_batches
-    if left < 1:
-        text = "budget spent before the climb to the saddle could begin"
-        return replace(path, converged=False, budget_spent=True, messages=(text,))
-    top = climb(landscape, path, left)
-    path = replace(path, gradient_evaluations=path.gradient_evaluations + top.iterations * landscape.num_batches)
-    if not top.converged:
-        return replace(path, converged=False, budget_spent=True, messages=(_not_reached(top),))
-    return _over_the_saddle(landscape, path, top, tolerance)
-
-
-def _not_reached(top: Climb) -> str:
-    return (
-        f"budget spent: the climb ended at gradient norm {top.gradient_norm:.3g} after {top.iterations} full-data gradients, "
-        f"wanted {1e-5 * top.slope:.3g}; the path is the one before it"
-    )
-
-
-def _over_the_saddle(landscape: Landscape, path: Path, top: Climb, tolerance: float) -> Path:
-    knots = through(path, top)
-    profile = measure(landscape, knots, tolerance)
-    energy = float(landscape.energies(top.point[None])[0])
-    path = replace(
-        path,
-        points=knots,
-        times=profile.times,
-        energies=profile.energies,
-        bracket=profile.bracket,
-        energy_evaluations=path.energy_evaluations + len(profile.times) + 1,
-    )
-    reached = f"saddle at {energy:.8g}, gradient norm {top.gradient_norm:.2g} after {top.iterations} full-data gradients"
-    if path.max_loss > energy + tolerance:
-        text = f"{reached}; but the path rises to {path.max_loss:.6g} elsewhere"
-        return replace(path, converged=False, budget_spent=True, messages=(text,))
-    return replace(path, messages=(reached,))

@@ -1,8 +1,8 @@
 """A string of images between two points: one explicit state, one step.
 
-The string method of E, Ren and Vanden-Eijnden (Phys. Rev. B 66, 052301, 2002): images move down the part of the gradient that
-is perpendicular to the path and are put back at their arc lengths, which is the nudged elastic band with infinitely stiff
-springs. It grows as AutoNEB does (Kolsbjerg et al. 2016; Draxler et al. 2018).
+The string method of E, Ren and Vanden-Eijnden (Phys. Rev. B 66, 052301, 2002): images move down the part of the
+gradient that is perpendicular to the path and are put back at their arc lengths, which is the nudged elastic band
+with infinitely stiff springs. It grows as AutoNEB does (Kolsbjerg et al. 2016; Draxler et al. 2018).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Method:
     cycles, max_images, points_per_segment
         How often the path is measured and grows, up to where, and how densely it is measured.
     max_gradients, connected_below
-        The search ends when a further step would pass the budget, or when the barrier is below this.
+        The search ends when a further step would pass the budget, or when the barrier is at most this.
     steps
         Number of steps of the cycle that begins in this state.
     rate
@@ -94,7 +94,7 @@ class Method:
     max_images: int
     points_per_segment: int
     max_gradients: int
-    connected_below: float | None
+    connected_below: float
     steps: Callable[[StringState], int]
     rate: Callable[[StringState], float]
     gradients: Callable[[Landscape, Tensor, torch.Generator], tuple[Tensor, Tensor]]
@@ -103,7 +103,9 @@ class Method:
     rebuild: bool = False
 
 
-def start(landscape: Landscape, knots: Tensor, method: Method, gradient_evaluations: int = 0, energy_evaluations: int = 0) -> StringState:
+def start(
+    landscape: Landscape, knots: Tensor, method: Method, gradient_evaluations: int = 0, energy_evaluations: int = 0
+) -> StringState:
     """The state in which a search begins on these knots, their barrier measured, the first cycle about to start."""
     state = StringState(
         knots=knots,
@@ -120,14 +122,12 @@ def start(landscape: Landscape, knots: Tensor, method: Method, gradient_evaluati
         halfway_barrier=torch.inf,
     )
     state, _, _ = _measured(landscape, state, method)
-    state = replace(state, halfway_barrier=state.best_barrier)
-    return replace(state, steps_left=method.steps(state))
+    return _begun(replace(state, halfway_barrier=state.best_barrier), method)
 
 
 def finished(state: StringState, method: Method) -> bool:
     """Whether the search is over: cycles done, budget spent or barrier low enough."""
-    low = method.connected_below is not None and state.best_barrier <= method.connected_below
-    return low or state.cycle >= method.cycles
+    return state.best_barrier <= method.connected_below or state.cycle >= method.cycles
 
 
 def step(landscape: Landscape, state: StringState, method: Method, rng: torch.Generator) -> StringState:
@@ -178,7 +178,7 @@ def _measured(landscape: Landscape, state: StringState, method: Method) -> tuple
 def _next_cycle(landscape: Landscape, state: StringState, method: Method) -> StringState:
     state, times, energies = _measured(landscape, state, method)
     state = replace(state, cycle=state.cycle + 1)
-    if state.cycle <= (method.cycles + 1) // 2:
+    if state.cycle <= method.cycles // 2:
         state = replace(state, halfway_barrier=state.best_barrier)
     if finished(state, method):
         return state
@@ -186,7 +186,14 @@ def _next_cycle(landscape: Landscape, state: StringState, method: Method) -> Str
     state = _grown(landscape, state, new[: method.max_images - state.images])
     if method.rebuild:
         state = replace(state, moments=Moments.none(state.knots[1:-1]))
-    return replace(state, steps_left=method.steps(state))
+    return _begun(state, method)
+
+
+def _begun(state: StringState, method: Method) -> StringState:
+    """The state with the steps of its cycle ahead of it; over, if not even one can be paid for."""
+    if state.gradient_evaluations + state.images > method.max_gradients:
+        return replace(state, cycle=method.cycles)
+    return replace(state, steps_left=max(1, method.steps(state)))
 
 
 def _grown(landscape: Landscape, state: StringState, new: Tensor) -> StringState:
@@ -201,7 +208,7 @@ def _grown(landscape: Landscape, state: StringState, new: Tensor) -> StringState
     return replace(state, knots=knots, times=times, moments=moments)
 
 
-def pack(state: StringState, rng: torch.Generator) -> dict[str, Tensor]:
+def pack(state: StringState, method: Method, rng: torch.Generator) -> dict[str, Tensor]:
     """The state and the generator as tensors, to be stored."""
     counters = [state.moments.updates, state.cycle, state.steps_left]
     counters += [state.gradient_evaluations, state.energy_evaluations, state.started_at]
@@ -214,6 +221,7 @@ def pack(state: StringState, rng: torch.Generator) -> dict[str, Tensor]:
         "best_knots": state.best_knots,
         "counters": torch.tensor(counters),
         "barriers": torch.tensor([state.best_barrier, state.halfway_barrier], dtype=torch.float64),
+        "max_gradients": torch.tensor(method.max_gradients),
         "rng": rng.get_state(),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,9 +34,9 @@ def run(landscape: Landscape, points: Sequence[Point], options: HessianOptions, 
     hessian = landscape.hessian(point)
     # all random vectors are drawn first, so that a continued task draws the same
     normal = torch.randn(3, hessian.dim, generator=context.rng, dtype=torch.float64).to(point.vector)
-    start, pair = landscape.tangent(point.vector, normal[0]), normal[1:]
-    space = _stored_space(context, start) or init(start)
-    skew = asymmetry(hessian, pair)
+    space = init(normal[0], project=lambda vector: landscape.tangent(point.vector, vector))
+    space = _stored_space(context, space) or space
+    skew = asymmetry(hessian, normal[1:])
     pairs = _eigenpairs(hessian, space, options, context)
     trace = _trace(hessian, space, options, context) if options.probes else None
     if not (pairs.converged or space.exhausted):
@@ -80,12 +81,12 @@ def _store_space(context: Context, space: Krylov) -> None:
         context.save({"basis": basis.cpu().clone(), "tridiagonal": tridiagonal})
 
 
-def _stored_space(context: Context, start: torch.Tensor) -> Krylov | None:
+def _stored_space(context: Context, fresh: Krylov) -> Krylov | None:
     state = context.load()
     if not state:
         return None
     diagonal, off_diagonal = state["tridiagonal"].tolist()
-    return Krylov(state["basis"].to(start), diagonal, off_diagonal)
+    return replace(fresh, buffer=state["basis"].to(fresh.buffer), diagonal=diagonal, off_diagonal=off_diagonal)
 
 
 def _result(
@@ -140,8 +141,8 @@ def _messages(pairs: ExtremeEigenpairs, skew: float, tolerance: float, options: 
         met = int((end.residuals <= options.rtol * pairs.scale).sum())
         if not end.converged:
             messages.append(
-                f"{met} of the {wanted} {name} eigenvalues converged (residual at most {options.rtol:g} x "
-                f"{pairs.scale:.4g}) in {pairs.num_products} products; raise --hessian.max-hvps (now {options.max_hvps})"
+                f"{met} of the {wanted} {name} eigenvalues converged, with residuals of at most {options.rtol:g} x "
+                f"{pairs.scale:.4g}; raise --hessian.max-hvps (now {options.max_hvps})"
             )
         elif len(end.values) < wanted:
             messages.append(

@@ -191,10 +191,39 @@ def test_float32_products_give_float32_accuracy(rng):
 
 def test_float32_stops_at_rounding_noise(rng):
     operator = Matrix(degenerate(rng).float())
-    found = extreme_eigenpairs(operator, init(normal(rng, 300).float()), top=3, bottom=1, rtol=1e-4, max_products=100)
+    found = extreme_eigenpairs(operator, init(normal(rng, 300).float()), top=10, bottom=1, rtol=1e-4, max_products=100)
+    assert found.exhausted
     assert found.converged
-    assert found.top.values.tolist() == pytest.approx([10.0, 9.0, 5.0], rel=1e-5)
+    assert operator.products == 5
+    assert found.top.values.tolist() == pytest.approx([10.0, 9.0, 5.0, 0.0, -3.0], abs=1e-5)
     assert set(BREAKDOWN) == {torch.float32, torch.float64}
+
+
+def test_no_space_is_larger_than_the_operator(rng):
+    noisy = Matrix(rotated([4.0, 1.0, -2.0], rng) + 1e-3 * normal(rng, 3, 3))
+    found = extreme_eigenpairs(noisy, init(normal(rng, 3)), top=3, bottom=3, rtol=1e-9, max_products=50)
+    assert found.exhausted
+    assert found.num_products == 3
+
+
+def test_an_impossible_tolerance_ends_with_the_space_and_without_a_claim(rng):
+    operator = Matrix(degenerate(rng))
+    found = extreme_eigenpairs(operator, init(normal(rng, 300)), top=10, bottom=3, rtol=1e-30, max_products=100)
+    assert found.exhausted
+    assert found.num_products == 5
+    assert not found.converged
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e4, -1e-4, -1e4])
+def test_the_verdict_knows_no_units(factor, rng):
+    matrix = rotated([50.0, 40.0, *torch.linspace(-1, 1, 98).tolist()], rng)
+    start, ends = normal(rng, 100), (2, 3)
+    wanted = {"rtol": 1e-6, "max_products": 100}
+    plain = extreme_eigenpairs(Matrix(matrix), init(start), top=ends[0], bottom=ends[1], **wanted)
+    top, bottom = ends if factor > 0 else ends[::-1]
+    scaled = extreme_eigenpairs(Matrix(factor * matrix), init(start), top=top, bottom=bottom, **wanted)
+    assert scaled.num_products == plain.num_products < 100
+    assert scaled.scale == pytest.approx(abs(factor) * plain.scale, rel=1e-12)
 
 
 def test_semicircle_edges(rng):
@@ -231,6 +260,19 @@ def test_progress_is_told_after_each_look(rng):
     )
     assert seen == sorted(set(seen))
     assert seen[-1] == operator.products
+
+
+def test_a_subspace_is_not_left_through_rounding(rng):
+    normal_vector = normal(rng, 80)
+    normal_vector /= normal_vector.norm()
+    project = torch.eye(80, dtype=torch.float64) - torch.outer(normal_vector, normal_vector)
+    inside = project @ rotated(torch.linspace(1, 4, 80).tolist(), rng) @ project
+    exact = torch.linalg.eigvalsh(inside)[1:]  # without the zero of the normal direction
+    wanted = {"top": 3, "bottom": 3, "rtol": 1e-12, "max_products": 80}
+    found = extreme_eigenpairs(Matrix(inside), init(normal(rng, 80), project=lambda v: project @ v), **wanted)
+    torch.testing.assert_close(found.bottom.values, exact[:3], rtol=0, atol=1e-11)
+    leaky = extreme_eigenpairs(Matrix(inside), init(project @ normal(rng, 80)), **wanted)
+    assert abs(float(leaky.bottom.values[0])) < 1e-6
 
 
 def test_a_product_that_is_not_finite_is_refused(rng):

@@ -64,7 +64,15 @@ def test_anchors_have_their_own_models_energies(data: tuple[Tensor, Tensor], pol
     found = landscape.energies(torch.stack([points[0].vector, middle, points[1].vector, points[2].vector]))
     assert found[[0, 2, 3]].tolist() == pytest.approx(expected, rel=1e-12)
     hessian = landscape.hessian(points[1])
-    assert torch.equal(hessian._buffers["1.running_mean"], points[1].buffers["1.running_mean"])
+    assert torch.equal(hessian._tensors["1.running_mean"], points[1].buffers["1.running_mean"])
+
+
+def test_a_hessian_is_taken_at_the_points_own_statistics(data: tuple[Tensor, Tensor]) -> None:
+    point = point_of(network(1), "a")
+    apart, anchored = landscape_of(data, "recalibrate"), landscape_of(data, "recalibrate", point)
+    vectors = torch.eye(len(point.vector), dtype=torch.float64)[:4]
+    expected = anchored.hessian(point).matmat(vectors)
+    torch.testing.assert_close(apart.hessian(point).matmat(vectors), expected, rtol=1e-12, atol=1e-14)
 
 
 def recalibrated(model: nn.Module, vector: Tensor, data: tuple[Tensor, Tensor], sizes: tuple[int, ...]) -> nn.Module:
@@ -111,13 +119,14 @@ def test_ragged_batches_weigh_by_their_samples(data: tuple[Tensor, Tensor]) -> N
     torch.testing.assert_close(made, expected.detach(), rtol=1e-12, atol=0)
 
 
-def test_recalibration_leaves_the_model_as_it_was(data: tuple[Tensor, Tensor]) -> None:
+def test_recalibration_leaves_nothing_behind(data: tuple[Tensor, Tensor]) -> None:
     landscape = landscape_of(data, "recalibrate")
-    before = copy.deepcopy(landscape.function.model.state_dict())
-    landscape.energies(vector_of(network(1))[None])
-    landscape.gradients(vector_of(network(1))[None], 0)
+    landscape.energies(vector_of(network(2))[None])
+    before, at_first = copy.deepcopy(landscape.buffers.shared), landscape.energies(vector_of(network(1))[None])
+    landscape.gradients(vector_of(network(3))[None], 0)
+    assert torch.equal(landscape.energies(vector_of(network(1))[None]), at_first)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in landscape.buffers.shared.items())
     after = landscape.function.model
-    assert all(torch.equal(tensor, before[name]) for name, tensor in after.state_dict().items())
     assert not any(m.training for m in after.modules())
     assert [m.momentum for m in landscape.buffers.layers] == [0.1, 0.1]
     assert all(m.track_running_stats for m in landscape.buffers.layers)
@@ -135,7 +144,8 @@ def test_frozen_takes_the_nearest_anchors(data: tuple[Tensor, Tensor]) -> None:
 @pytest.mark.parametrize(("position", "share"), [(0.3, 0.3), (0.9, 0.9), (1.4, 1.0)])
 def test_interpolation_mixes_by_the_projection(data: tuple[Tensor, Tensor], position: float, share: float, rng) -> None:
     a, b = (point_of(network(seed), str(seed)) for seed in (1, 2))
-    landscape = landscape_of(data, "interpolate", a, b)
+    far = Point(a.vector + 100, "far", point_of(network(3), "far").buffers)
+    landscape = landscape_of(data, "interpolate", far, a, b)
     line = b.vector - a.vector
     aside = torch.randn(len(line), generator=rng, dtype=torch.float64)
     aside -= line * (aside @ line) / (line @ line)

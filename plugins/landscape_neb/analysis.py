@@ -1,0 +1,107 @@
+"""The straight line and the path between two points, measured, as a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import xarray as xr
+
+from landscape.analysis import Context, Result, resolve
+from landscape.landscapes.protocol import Landscape
+from landscape.parameters import Point
+from landscape.paths import Path, errors_at, measure, straight
+from landscape_neb.finding import chosen
+from landscape_neb.options import NebOptions
+from landscape_neb.partner import partner_of, same_minimum
+
+__all__ = ["run"]
+
+_POINTS_ON_LINE = 39
+
+
+def run(
+    landscape: Landscape,
+    groups: Sequence[Sequence[Point]],
+    options: NebOptions | None = None,
+    *,
+    context: Context | None = None,
+) -> Iterator[tuple[int, Result | Exception]]:
+    """The minimum-energy path of each pair as it is found.
+
+    Beyond the finder's budget a pair costs about 50 energies for the line and ten for each image of the final path,
+    twice that where the objective knows an error.
+    """
+    options, context = options or NebOptions(), context or Context()
+    finder, finder_options = chosen(options, context)
+    for index, path in resolve(finder.find)(landscape, groups, finder_options, context=context):
+        if isinstance(path, Exception):
+            yield index, path
+            continue
+        pair = groups[index]
+        between = landscape.anchored(pair)
+        line = _line(between, pair, options, context.task(index))
+        path = replace(path, errors=errors_at(between, path.points, path.times))
+        yield index, _result(between, pair, line, path, options)
+
+
+def _line(landscape: Landscape, pair: Sequence[Point], options: NebOptions, task: Context) -> Path:
+    knots = straight(landscape, pair[0].vector, pair[1].vector, task.rng)
+    profile = measure(landscape, knots, options.tolerance, inside=max(1, _POINTS_ON_LINE // (len(knots) - 1)))
+    errors = errors_at(landscape, knots, profile.times)
+    return Path(knots, profile.times, profile.energies, profile.bracket, errors, energy_evaluations=len(profile.times))
+
+
+def _result(landscape: Landscape, pair: Sequence[Point], line: Path, path: Path, options: NebOptions) -> Result:
+    partner = partner_of(pair[1])
+    summary: dict[str, float | int | str] = {
+        "max_loss": path.max_loss,
+        "max_loss_linear": line.max_loss,
+        "barrier": path.barrier,
+        "barrier_linear": line.barrier,
+        "barrier_above_chord": path.barrier_above_chord,
+        "saddle_time": path.saddle_time,
+        "length": path.length,
+        "length_linear": line.length,
+        "gradient_evaluations": path.gradient_evaluations,
+        "energy_evaluations": path.energy_evaluations + line.energy_evaluations,
+        "bracket": path.bracket,
+        "finder": options.preset or options.finder,
+    }
+    return Result(
+        data=_data(landscape, line, path),
+        summary=summary | ({"partner": partner} if partner else {}),
+        converged=path.converged,
+        messages=_messages(pair, path, options),
+        vectors={"path": path.points},
+        budget_spent=path.budget_spent,
+    )
+
+
+def _messages(pair: Sequence[Point], path: Path, options: NebOptions) -> tuple[str, ...]:
+    """What the reader has to know: first that a partner was made, then the verdict, then how to go on."""
+    made = (pair[1].source,) if partner_of(pair[1]) else ()
+    same = ("both ends are the same minimum to a thousandth of their size",) if same_minimum(*pair) else ()
+    more = (f"to go on from here: --neb.max-gradients {2 * options.max_gradients}",) if path.budget_spent else ()
+    return made + same + path.messages + more
+
+
+def _data(landscape: Landscape, line: Path, path: Path) -> xr.Dataset:
+    loss = {"long_name": f"mean {landscape.info.objective}", "units": landscape.info.objective}
+    arc = {"long_name": "normalised arc length", "units": "1"}
+    data = xr.Dataset(
+        {
+            "energy": ("time", path.energies.numpy(), {**loss, "long_name": f"{loss['long_name']} on the path"}),
+            "energy_linear": (
+                "time_linear",
+                line.energies.numpy(),
+                {**loss, "long_name": f"{loss['long_name']} on the line"},
+            ),
+        },
+        coords={"time": ("time", path.times.numpy(), arc), "time_linear": ("time_linear", line.times.numpy(), arc)},
+    )
+    for suffix, curve in (("", path), ("_linear", line)):
+        if curve.errors is not None:
+            attributes = {"long_name": "fraction of wrong answers", "units": "1"}
+            data[f"error{suffix}"] = (f"time{suffix}", curve.errors.numpy(), attributes)
+    return data

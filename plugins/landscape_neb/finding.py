@@ -1,0 +1,34 @@
+"""From the options of ``neb`` to a path finder and its own options."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from landscape.analysis import Context, PathFinder
+from landscape.errors import UsageError, did_you_mean
+from landscape_neb.options import NebOptions
+
+__all__ = ["chosen"]
+
+_SHARED = ("max_gradients", "climb", "connected_below", "tolerance")
+
+
+def chosen(options: NebOptions, context: Context) -> tuple[PathFinder, Any]:
+    """The finder asked for and an instance of its options: what they share, then ``finder_options``."""
+    finder = context.finder(options.preset or options.finder)
+    known = {field.name for field in fields(finder.options)}
+    for name in options.finder_options:
+        if name not in known:
+            raise UsageError(
+                f"--neb.finder_options: the finder {finder.name!r} has no option {name!r}"
+                f"{did_you_mean(name, known)} It has: {', '.join(sorted(known))}"
+            )
+    shared = {name: getattr(options, name) for name in _SHARED if name in known}
+    for name in ("climb", "connected_below"):
+        if name not in known and getattr(options, name) not in (None, False):
+            raise UsageError(f"--neb.{name}: the finder {finder.name!r} does not offer it; leave it out")
+    try:
+        return finder, finder.options(**{**shared, **options.finder_options})
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--neb.finder_options: {error}") from None

@@ -1,0 +1,114 @@
+"""One checkpoint given: where its partner comes from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from landscape.analysis import Context
+from landscape.errors import AnalysisError
+from landscape.landscapes.protocol import Landscape
+from landscape.parameters import Point
+from landscape_neb.options import NebOptions
+
+__all__ = ["complete", "partner_of", "retrain", "same_minimum"]
+
+_RETRAINED, _OPENED = "~retrained", "~partner"
+_COMPARABLE = 1.1  # times the given loss
+_RATE = 0.05  # first learning rate, in units of the root-mean-square coordinate
+_FIRST_ROUND = 100  # steps at least
+_SETTLED = 1e-6  # relative change of the energy between rounds
+
+
+def complete(
+    landscape: Landscape,
+    points: Sequence[Point],
+    options: NebOptions | None = None,
+    *,
+    context: Context | None = None,
+) -> list[Point]:
+    """The given point and its partner: trained from a new start, or opened from the file that ``partner`` names."""
+    options, context = options or NebOptions(), context or Context()
+    (given,) = points
+    if options.partner != "retrain":
+        opened = context.open_point(options.partner)
+        text = f"one checkpoint: its partner is {options.partner}"
+        return [given, replace(opened, id=f"{opened.id}{_OPENED}", source=text)]
+    key = "|".join(("partner", given.hash, landscape.space.fingerprint, landscape.info.fingerprint))
+    key += f"|{landscape.dtype}|{context.seed}|{options.max_partner_gradients}"
+
+    def make() -> Mapping[str, Tensor]:
+        return retrain(landscape, given, options.max_partner_gradients, context.rng)
+
+    made = context.memo(key, make)
+    loss, wanted, steps = float(made["loss"]), float(made["given_loss"]), int(made["steps"])
+    text = f"one checkpoint: its partner was retrained from a new start to loss {loss:.4g} in {steps} steps"
+    if loss > _comparable(wanted):
+        text += f" (the given one has {wanted:.4g})"
+    return [given, Point(made["vector"].to(given.vector), id=f"{given.id}{_RETRAINED}", source=text)]
+
+
+def partner_of(point: Point) -> str:
+    """How a point that ``complete`` made came to be, empty for a given one."""
+    if point.id.endswith(_RETRAINED):
+        return "retrain"
+    return point.source.rpartition(" is ")[2] if point.id.endswith(_OPENED) else ""
+
+
+def same_minimum(a: Point, b: Point) -> bool:
+    """Whether two points differ by less than a thousandth of their size."""
+    size = max(float(a.vector.norm()), float(b.vector.norm()))
+    return float((a.vector - b.vector).norm()) < 1e-3 * size
+
+
+def _comparable(loss: float) -> float:
+    return loss * _COMPARABLE if loss > 0 else loss
+
+
+def retrain(landscape: Landscape, given: Point, budget: float, rng: torch.Generator) -> dict[str, Tensor]:
+    """A minimum reached from a new start, with its loss, the given one's and the steps it took.
+
+    Adam on mini-batches in rounds, each twice as long as the last, the rate falling to zero in each. It ends when the
+    full-data loss is within a tenth of the given point's, when a round no longer changes it (another basin of a
+    landscape without mini-batches), or after ``budget`` full-data gradients; the best round counts.
+    """
+    x = landscape.initial(rng).vector.to(given.vector)
+    wanted = float(landscape.anchored([given]).energies(given.vector[None])[0])
+    size = max(float(x.square().mean().sqrt()), float(given.vector.square().mean().sqrt()))
+    best, best_loss, steps = x, float(landscape.energies(x[None])[0]), 0
+    length, left = max(_FIRST_ROUND, 10 * landscape.num_batches), int(budget * landscape.num_batches)
+    while best_loss > _comparable(wanted) and left > 0:
+        length = min(length, left)
+        x = _round(landscape, x, _RATE * size, length, rng)
+        loss = float(landscape.energies(x[None])[0])
+        steps, left, length = steps + length, left - length, 2 * length
+        settled = abs(loss - best_loss) <= _SETTLED * max(abs(loss), abs(best_loss)) and landscape.num_batches == 1
+        if loss < best_loss:
+            best, best_loss = x, loss
+        if settled:
+            break
+    if not math.isfinite(best_loss):
+        raise AnalysisError(
+            f"{given.id}: retraining a partner from a new start gave loss {best_loss}; "
+            f"name one instead: --neb.partner FILE, or give two checkpoints"
+        )
+    numbers = {"loss": best_loss, "given_loss": wanted, "steps": steps}
+    return {"vector": best, **{name: torch.tensor(value, dtype=torch.float64) for name, value in numbers.items()}}
+
+
+def _round(landscape: Landscape, x: Tensor, rate: float, steps: int, rng: torch.Generator) -> Tensor:
+    """Adam from x, on the batches in random order, its rate falling to zero as a cosine."""
+    variable = x.clone()
+    optimiser = torch.optim.Adam([variable], lr=rate)
+    order: list[int] = []
+    for step in range(steps):
+        order = order or torch.randperm(landscape.num_batches, generator=rng).tolist()
+        optimiser.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+        variable.grad = landscape.gradients(variable[None], order.pop())[1][0]
+        optimiser.step()
+        variable.copy_(landscape.project(variable[None])[0])
+    return variable

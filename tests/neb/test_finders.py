@@ -1,0 +1,271 @@
+"""Path finders on landscapes with known saddles."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from landscape_finders import autoneb, draxler2018, linear
+from landscape_finders.growth import at_top, by_excess
+from landscape_finders.optimisers import Moments, adam
+from landscape_finders.options import AutonebOptions, Draxler2018Options, LinearOptions
+from landscape_zoo.opening import open_zoo
+
+from landscape.analysis import Context, Result
+from landscape.landscapes.analytic import AnalyticLandscape
+from landscape.landscapes.protocol import LandscapeInfo
+from landscape.parameters import ParameterSpace, Point
+from landscape.paths import points_at
+
+CPU = torch.device("cpu")
+
+
+def found(finder, landscape, pair, options, context=None):
+    ((index, path),) = finder.find(landscape, [pair], options, context=context or Context())
+    assert index == 0
+    if isinstance(path, Exception):
+        raise path
+    return path
+
+
+class Kept:
+    """The storage of one task, in memory; with ``dies_after`` the run is killed at that save."""
+
+    def __init__(self, state=None, result=None, dies_after=None):
+        self.state, self.result, self.left = state, result, dies_after
+
+    def save(self, key, state):
+        self.state = {name: tensor.clone() for name, tensor in state.items()}
+        if self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+    def load(self, key):
+        return self.state
+
+    def memo(self, key, make):
+        return make()
+
+    def previous(self, key):
+        return self.result
+
+
+# name, pair, gradient evaluations, the energy at the saddle, absolute tolerance
+SADDLES = {
+    "mueller-brown": (None, 3000, -40.6648435087, 1e-6),
+    "curvy-valley": (None, 8000, 1.0, 1e-6),
+    "double-well?dim=1000&seed=0": (None, 1500, 1.0, 1e-3),
+    "spherical-2-spin?n=16&seed=0": (None, 3000, 5.7086735447, 1e-6),
+}
+
+
+@pytest.mark.parametrize("name", SADDLES)
+def test_climbing_reaches_the_known_saddle(name):
+    _, budget, answer, tolerance = SADDLES[name]
+    land, points = open_zoo(name, device=CPU)
+    path = found(autoneb, land, points[:2], AutonebOptions(max_gradients=budget, climb=True))
+    measured = path.barrier if "spin" in name else path.max_loss
+    assert measured == pytest.approx(answer, abs=tolerance)
+    assert path.converged, path.messages
+    assert path.gradient_evaluations <= budget
+    assert torch.equal(path.points[0], points[0].vector)
+    assert torch.equal(path.points[-1], points[1].vector)
+
+
+@pytest.mark.parametrize("name", SADDLES)
+def test_the_reported_maximum_is_that_of_the_curve(name):
+    """Against 4,001 samples: no higher than maximum and bracket together, and no lower than the maximum."""
+    land, points = open_zoo(name, device=CPU)
+    path = found(autoneb, land, points[:2], AutonebOptions(max_gradients=400, cycles=3))
+    dense = land.energies(points_at(land, path.points, torch.linspace(0, 1, 4001)))
+    assert float(dense.max()) <= path.max_loss + path.bracket + 1e-9
+    assert path.barrier < found(linear, land, points[:2], LinearOptions()).barrier
+
+
+def test_a_path_and_its_reverse_agree():
+    land, (a, b, *_) = open_zoo("mueller-brown", device=CPU)
+    options = AutonebOptions(max_gradients=2000)
+    there, back = found(autoneb, land, (a, b), options), found(autoneb, land, (b, a), options)
+    assert back.max_loss == pytest.approx(there.max_loss, abs=0.05)
+    assert back.length == pytest.approx(there.length, rel=0.02)
+
+
+def rotated(landscape: AnalyticLandscape, turn: torch.Tensor) -> AnalyticLandscape:
+    return AnalyticLandscape(
+        lambda x: landscape.energy(turn @ x), landscape.space, landscape.info, lambda rng: turn.T @ landscape.start(rng)
+    )
+
+
+def test_the_published_schedule_does_not_know_the_axes():
+    """SGD is isotropic (Adam is not): rotating a landscape rotates the path."""
+    land, (a, b) = soft_valley()
+    turn = torch.linalg.qr(torch.randn(2, 2, generator=torch.Generator().manual_seed(3)).double())[0]
+    options = Draxler2018Options(max_gradients=1500)
+    path = found(draxler2018, land, (a, b), options)
+    turned = [Point(turn.T @ p.vector, id=p.id) for p in (a, b)]
+    other = found(draxler2018, rotated(land, turn), turned, options)
+    torch.testing.assert_close(other.points, path.points @ turn, rtol=0, atol=1e-7)
+    assert other.barrier == pytest.approx(path.barrier, abs=1e-9)
+
+
+def soft_valley():
+    """A valley along y = x² - 1 soft enough for a rate of 0.1 with momentum 0.9: barrier 0.5 at (0, -1), line 1.0 at most."""
+
+    def energy(x: torch.Tensor) -> torch.Tensor:
+        return 0.5 * (x[0] ** 2 - 1) ** 2 + 0.5 * (x[1] - x[0] ** 2 + 1) ** 2
+
+    space, info = ParameterSpace(("x",), ((2,),)), LandscapeInfo("soft valley", "energy")
+    land = AnalyticLandscape(energy, space, info, lambda rng: torch.randn(2, generator=rng, dtype=torch.float64))
+    return land, [Point(torch.tensor([s, 0.0], dtype=torch.float64), id=str(s)) for s in (-1.0, 1.0)]
+
+
+def test_the_published_schedule_finds_the_valley():
+    land, pair = soft_valley()
+    path = found(draxler2018, land, pair, Draxler2018Options(max_gradients=6000, climb=True))
+    assert found(linear, land, pair, LinearOptions()).barrier == pytest.approx(1.0, abs=1e-3)
+    assert path.barrier == pytest.approx(0.5, abs=1e-6)
+    assert path.gradient_evaluations <= 6000
+
+
+def test_the_line_of_a_sphere_is_a_great_circle():
+    land, points = open_zoo("spherical-2-spin?n=16&seed=0", device=CPU)
+    path = found(linear, land, points[:2], LinearOptions())
+    assert path.length == pytest.approx(4 * math.pi, rel=1e-3)
+    assert path.gradient_evaluations == 0
+
+
+def test_too_small_a_budget_is_said():
+    land, points = open_zoo("mueller-brown", device=CPU)
+    path = found(autoneb, land, points[:2], AutonebOptions(max_gradients=2))
+    assert not path.converged
+    assert path.budget_spent
+    assert path.messages[0].startswith("no step fitted in the budget")
+
+
+def test_a_climb_that_does_not_arrive_is_said_and_the_path_kept():
+    land, points = open_zoo("curvy-valley", device=CPU)
+    path = found(autoneb, land, points[:2], AutonebOptions(max_gradients=80, climb=True))
+    assert not path.converged
+    assert path.messages[0].startswith("budget spent: the climb ended at gradient norm")
+    assert path.gradient_evaluations <= 80
+
+
+def test_a_path_still_falling_is_not_converged():
+    land, points = open_zoo("curvy-valley", device=CPU)
+    path = found(autoneb, land, points[:2], AutonebOptions(max_gradients=100))
+    assert not path.converged
+    assert path.budget_spent
+    assert "fell by" in path.messages[0]
+
+
+def test_nothing_to_lower():
+    land, points = open_zoo("quadratic?eigenvalues=3,1", device=CPU)
+    a = points[0]
+    same = found(autoneb, land, (a, a), AutonebOptions())
+    assert (same.barrier, same.length, same.gradient_evaluations) == (0, 0, 0)
+    assert same.messages == ("both ends are the same point: there is nothing to cross",)
+    slope = found(autoneb, land, (a, Point(a.vector + 1, id="up")), AutonebOptions())
+    assert slope.gradient_evaluations == 0
+    assert slope.barrier == 0
+    assert slope.bracket == 0
+
+
+def test_it_stops_when_connected():
+    land, points = open_zoo("curvy-valley", device=CPU)
+    path = found(autoneb, land, points[:2], AutonebOptions(connected_below=1.5))
+    assert path.barrier <= 1.5
+    assert path.gradient_evaluations < 8000
+    assert path.converged
+
+
+@pytest.mark.parametrize("dies_after", [1, 4])
+@pytest.mark.parametrize("climb", [False, True])
+def test_a_killed_search_ends_at_the_same_path(dies_after, climb):
+    land, points = open_zoo("mueller-brown", device=CPU)
+    options = AutonebOptions(max_gradients=600, climb=climb)
+    whole = found(autoneb, land, points[:2], options, Context(storage=Kept()))
+    killed = Kept(dies_after=dies_after)
+    with pytest.raises(KeyboardInterrupt):
+        found(autoneb, land, points[:2], options, Context(storage=killed))
+    resumed = found(autoneb, land, points[:2], options, Context(storage=Kept(state=killed.state)))
+    assert torch.equal(resumed.points, whole.points)
+    assert torch.equal(resumed.energies, whole.energies)
+    assert resumed.gradient_evaluations == whole.gradient_evaluations
+    assert resumed.energy_evaluations == whole.energy_evaluations
+
+
+def test_a_larger_budget_goes_on_from_the_stored_path():
+    import xarray as xr
+
+    land, points = open_zoo("curvy-valley", device=CPU)
+    first = found(autoneb, land, points[:2], AutonebOptions(max_gradients=300))
+    numbers = {name: getattr(first, name) for name in ("gradient_evaluations", "energy_evaluations")}
+    stored = Kept(result=Result(xr.Dataset(), numbers, vectors={"path": first.points}))
+    second = found(autoneb, land, points[:2], AutonebOptions(max_gradients=2000), Context(storage=stored))
+    assert second.barrier < first.barrier
+    assert first.gradient_evaluations < second.gradient_evaluations <= 2000
+    none_left = found(autoneb, land, points[:2], AutonebOptions(max_gradients=300), Context(storage=stored))
+    assert none_left.barrier == pytest.approx(first.barrier, abs=1e-3)
+    assert not none_left.converged
+
+
+def test_the_units_of_the_coordinates_do_not_matter():
+    land, points = open_zoo("curvy-valley", device=CPU)
+    larger = AnalyticLandscape(lambda x: land.energy(x / 8), land.space, land.info, land.start)
+    scaled = [Point(8 * p.vector, id=p.id) for p in points[:2]]
+    options = AutonebOptions(max_gradients=300)
+    path, other = found(autoneb, land, points[:2], options), found(autoneb, larger, scaled, options)
+    assert other.barrier == pytest.approx(path.barrier, rel=1e-4)
+
+
+def test_a_failing_pair_leaves_the_others():
+    land, points = open_zoo("mueller-brown", device=CPU)
+    far = Point(torch.tensor([1e200, 0.0], dtype=torch.float64), id="far")
+    out = dict(linear.find(land, [(points[0], far), points[:2]], LinearOptions()))
+    assert isinstance(out[0], Exception)
+    assert out[1].max_loss == pytest.approx(12.676227, abs=0.2)
+
+
+def test_growth_by_hand():
+    """Three segments with one point inside each: excesses 0, 4 and 1 over their chords, the range of the knots is 3."""
+    times = torch.linspace(0, 1, 7, dtype=torch.float64)
+    energies = torch.tensor([0, 1, 2, 6.5, 3, 3.5, 2], dtype=torch.float64)
+    assert by_excess(times, energies, 1).tolist() == [times[3], times[5]]
+    assert by_excess(times, energies, 1, most=1).tolist() == [times[3]]
+    low = torch.tensor([0, 1, 2, 2.6, 3, 2.4, 1.5], dtype=torch.float64)
+    assert by_excess(times, low, 1).tolist() == []
+    faint = torch.tensor([0, 1.5, 3, 3.05, 3, 2, 1], dtype=torch.float64)
+    assert by_excess(times, faint, 1).tolist() == []
+    assert at_top(times, faint, 1).tolist() == [times[3]]
+    assert at_top(times, energies, 1).tolist() == [times[3], times[5]]
+
+
+def test_adam_is_that_of_torch(rng):
+    variable = torch.randn(3, 4, generator=rng, dtype=torch.float64)
+    mine, moments = variable.clone(), Moments.none(variable)
+    optimiser = torch.optim.Adam([variable], lr=0.01)
+    for _ in range(5):
+        gradient = torch.randn(3, 4, generator=rng, dtype=torch.float64)
+        variable.grad = gradient
+        optimiser.step()
+        direction, moments = adam(gradient, moments)
+        mine = mine + 0.01 * direction
+    torch.testing.assert_close(mine, variable, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (lambda: AutonebOptions(max_gradients=0), "max_gradients must be at least 1, got 0"),
+        (lambda: AutonebOptions(tolerance=0.0), "tolerance must be above 0"),
+        (lambda: AutonebOptions(connected_below=-1.0), "connected_below is a barrier"),
+        (lambda: AutonebOptions(max_images=1), "max_images"),
+        (lambda: AutonebOptions(learning_rate=0.0), "learning_rate must be above 0"),
+        (lambda: LinearOptions(points=2), "points must be at least 3"),
+    ],
+)
+def test_nonsense_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        options()

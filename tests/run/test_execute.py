@@ -1,0 +1,231 @@
+"""Executing analyses: groups, identities, what is computed once, what a failure harms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from landscape.analysis import Analysis, Context, Result
+from landscape.errors import AnalysisError, UsageError
+from landscape.landscapes.analytic import AnalyticLandscape
+from landscape.landscapes.protocol import LandscapeInfo
+from landscape.parameters import ParameterSpace, Point
+from landscape.registry import Registry
+from landscape.run.execute import Setting, execute
+from landscape.run.store import RunStore
+from landscape.run.tasks import Request, form_groups, make_options, satisfies, task_key
+
+HERE = __name__
+
+
+@dataclass(frozen=True)
+class Options:
+    scale: float = 1.0
+    fail_at: str = ""
+    max_steps: int = 10
+
+
+calls: list[tuple[str, ...]] = []
+
+
+@pytest.fixture(autouse=True)
+def forget_calls() -> None:
+    calls.clear()
+
+
+def _result(points: Sequence[Point], options: Options, context: Context, **fields: Any) -> Result:
+    value = options.scale * sum(float(point.vector.sum()) for point in points)
+    draw = float(torch.rand((), generator=context.rng, dtype=torch.float64))
+    return Result(xr.Dataset({"v": ("i", np.array([value]))}), {"value": value, "draw": draw}, **fields)
+
+
+def single(landscape: Any, points: Sequence[Point], options: Options, *, context: Context) -> Result:
+    calls.append(tuple(point.id for point in points))
+    if options.fail_at == points[0].id:
+        raise AnalysisError("asked to fail")
+    landscape.energies(points[0].vector[None])
+    return _result(points, options, context)
+
+
+def batched(
+    landscape: Any, groups: Sequence[Sequence[Point]], options: Options, *, context: Context
+) -> Iterator[tuple[int, Result | Exception]]:
+    for index, group in reversed(list(enumerate(groups))):
+        calls.append(tuple(point.id for point in group))
+        if options.fail_at == "all" and index == 0:
+            raise RuntimeError("broke in the middle")
+        if options.fail_at == group[0].id:
+            yield index, AnalysisError("asked to fail")
+        else:
+            yield index, _result(group, options, context.task(index))
+
+
+def budgeted(landscape: Any, points: Sequence[Point], options: Options, *, context: Context) -> Result:
+    before = context.previous
+    done = int(before.summary["done"]) if before else 0
+    calls.append((f"from {done}",))
+    return replace(_result(points, options, context, budget_spent=True), summary={"done": options.max_steps})
+
+
+def combined(results: Sequence[Result], *, context: Context) -> Result:
+    values = [result.summary["value"] for result in results]
+    return Result(xr.Dataset(), {"largest": max(values)})
+
+
+def completed(landscape: Any, points: Sequence[Point], options: Options, *, context: Context) -> list[Point]:
+    made = context.memo(f"partner of {points[0].hash}", lambda: {"vector": torch.full((2,), 7.0).double()})
+    return [*points, Point(made["vector"], "made")]
+
+
+SINGLE = Analysis("single", "", Options, f"{HERE}:single")
+BATCHED = Analysis("batched", "", Options, f"{HERE}:batched", points=2, batched=True)
+
+
+def a_landscape() -> AnalyticLandscape:
+    space = ParameterSpace(("x",), ((2,),))
+    info = LandscapeInfo("bowl", "energy", fingerprint="bowl")
+    return AnalyticLandscape(lambda x: (x**2).sum(), space, info, lambda rng: torch.randn(2, generator=rng))
+
+
+def points(count: int = 3) -> list[Point]:
+    return [Point(torch.tensor([k, k + 1.0]).double(), f"p{k}") for k in range(count)]
+
+
+def setting(store: RunStore | None = None, **fields: Any) -> Setting:
+    return Setting(a_landscape(), Registry(), store=store, **fields)
+
+
+def values(outcome: Any) -> Mapping[tuple[str, ...], Any]:
+    return {tuple(p.id for p in entry.points): entry.result.summary for entry in outcome.entries}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [("all", ["p0p1", "p0p2", "p1p2"]), ("star", ["p0p1", "p0p2"]), ("chain", ["p0p1", "p1p2"])],
+)
+def test_pairs(pairs: str, expected: list[str]) -> None:
+    assert ["".join(p.id for p in group) for group in form_groups(points(), BATCHED, pairs)] == expected
+
+
+def test_results_do_not_depend_on_order_or_on_what_was_stored(tmp_path: Path) -> None:
+    request = Request(SINGLE, Options())
+    alone = values(execute(setting(), points()[1:2], [request]))
+    store = RunStore.create(tmp_path)
+    execute(setting(store), points()[:1], [request])
+    together = values(execute(setting(store), list(reversed(points())), [request]))
+    assert together[("p1",)] == alone[("p1",)]
+    assert calls == [("p1",), ("p0",), ("p2",), ("p1",)]
+
+
+def test_the_seed_is_part_of_the_identity(tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path)
+    draws = [
+        values(execute(setting(store, seed=seed), points(1), [Request(SINGLE, Options())]))[("p0",)]["draw"]
+        for seed in (0, 1, 0)
+    ]
+    assert draws[0] == draws[2] != draws[1]
+    assert len(calls) == 2
+
+
+def test_a_budget_is_no_part_of_the_identity_but_other_options_are() -> None:
+    landscape, group = a_landscape(), tuple(points(1))
+    keys = [
+        task_key(landscape, group, SINGLE, options, 0)
+        for options in (Options(), Options(max_steps=99), Options(scale=2.0))
+    ]
+    assert keys[0] == keys[1] != keys[2]
+    assert task_key(landscape, group, replace(SINGLE, version=2), Options(), 0) != keys[0]
+
+
+def test_a_larger_budget_continues_and_a_smaller_one_is_answered(tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path)
+    analysis = Analysis("budgeted", "", Options, f"{HERE}:budgeted")
+    for budget in (10, 20, 5, 20):
+        execute(setting(store), points(1), [Request(analysis, Options(max_steps=budget))])
+    assert calls == [("from 0",), ("from 10",)]
+
+
+def test_no_limit_is_the_largest_budget() -> None:
+    stored = Result(xr.Dataset(), {}, budget_spent=True, options={"max_steps": 10})
+
+    @dataclass(frozen=True)
+    class Free:
+        max_steps: int | None = None
+
+    assert not satisfies(stored, Free())
+    assert satisfies(replace(stored, options={"max_steps": None}), Free(max_steps=99))
+    assert satisfies(replace(stored, budget_spent=False), Free())
+
+
+def test_one_failure_harms_no_other(tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path)
+    outcome = execute(setting(store), points(), [Request(SINGLE, Options(fail_at="p1"))])
+    assert [failure.points for failure in outcome.failed] == [("p1",)]
+    assert outcome.failed[0].error == "asked to fail"
+    assert set(values(outcome)) == {("p0",), ("p2",)}
+
+
+def test_batched_groups_come_as_they_end_and_fail_alone(tmp_path: Path) -> None:
+    outcome = execute(setting(RunStore.create(tmp_path)), points(), [Request(BATCHED, Options(fail_at="p1"))])
+    assert list(values(outcome)) == [("p0", "p2"), ("p0", "p1")]
+    assert [failure.points for failure in outcome.failed] == [("p1", "p2")]
+
+
+def test_a_batch_that_breaks_keeps_what_was_done_and_goes_on_from_there(tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path)
+    outcome = execute(setting(store), points(), [Request(BATCHED, Options(fail_at="all"))])
+    assert [failure.points for failure in outcome.failed] == [("p0", "p1")]
+    assert "RuntimeError: broke in the middle. Add --debug" in outcome.failed[0].error
+    calls.clear()
+    execute(setting(store), points(), [Request(BATCHED, Options(fail_at="all"))])
+    assert calls == [("p0", "p1")]
+
+
+def test_groups_of_a_batch_draw_as_they_would_alone(tmp_path: Path) -> None:
+    whole = values(execute(setting(), points(), [Request(BATCHED, Options())]))
+    store = RunStore.create(tmp_path)
+    execute(setting(store), points(2), [Request(BATCHED, Options())])
+    rest = values(execute(setting(store), points(), [Request(BATCHED, Options())]))
+    assert whole == rest
+    assert len({summary["draw"] for summary in whole.values()}) == 3
+
+
+def test_too_few_points_are_completed_once_or_refused(tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path)
+    with pytest.raises(UsageError, match="compares 2 points, the call has 1"):
+        execute(setting(store), points(1), [Request(BATCHED, Options())])
+    analysis = replace(BATCHED, complete=f"{HERE}:completed")
+    outcome = execute(setting(store), points(1), [Request(analysis, Options())])
+    assert list(values(outcome)) == [("p0", "made")]
+    assert [point.id for point in outcome.points] == ["p0", "made"]
+
+
+def test_combine_adds_one_result(tmp_path: Path) -> None:
+    analysis = replace(SINGLE, combine=f"{HERE}:combined")
+    outcome = execute(setting(RunStore.create(tmp_path)), points(), [Request(analysis, Options())])
+    assert outcome.entries[-1].result.summary == {"largest": 5.0}
+    assert [point.id for point in outcome.entries[-1].points] == ["p0", "p1", "p2"]
+    assert len(outcome.entries) == 4
+
+
+def test_what_is_not_finite_is_a_failure() -> None:
+    bad = [Point(torch.tensor([float("inf"), 0.0]).double(), "bad")]
+    outcome = execute(setting(), bad, [Request(SINGLE, Options())])
+    assert "value = inf" in outcome.failed[0].error
+
+
+def test_cost_is_what_the_landscape_was_asked_for() -> None:
+    outcome = execute(setting(), points(2), [Request(SINGLE, Options())])
+    assert [entry.result.cost.energies for entry in outcome.entries] == [1, 1]
+
+
+def test_options_refuse_what_they_do_not_know() -> None:
+    with pytest.raises(UsageError, match="no option 'skale'. Did you mean 'scale'"):
+        make_options(SINGLE, {"skale": 2})
