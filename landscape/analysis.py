@@ -42,16 +42,16 @@ class Analysis:
         A frozen dataclass: its fields are the flags, the YAML keys and the keyword arguments.
         Fields named ``max_...`` are budgets: they do not enter a task's identity.
     run
-        ``"package.module:function"``. Called as ``run(landscape, points, options, *, context) -> Result`` once per group
-        of points, or with ``batched`` as ``run(landscape, groups, options, *, context)``, yielding ``(index, Result)`` as
-        groups finish; a group that cannot be done yields ``(index, exception)``.
+        ``"package.module:function"``. Called as ``run(landscape, points, options, *, context) -> Result`` once per
+        group of points, or with ``batched`` as ``run(landscape, groups, options, *, context)``, yielding ``(index,
+        Result)`` as groups finish; a group that cannot be done yields ``(index, exception)``.
     points
         How many points a group holds: 1, 2 or ``"many"`` (all of the call).
     batched
         Whether ``run`` takes all groups of the call at once.
     complete
-        ``complete(landscape, points, options, *, context) -> list[Point]``: called when the call has fewer points than a
-        group holds; returns all points of the group, the made ones last.
+        ``complete(landscape, points, options, *, context) -> list[Point]``: called when the call has fewer points
+        than a group holds; returns all points of the group, the made ones last.
     combine
         ``combine(results, *, context) -> Result``: one more result out of all stored ones of the call.
     plot
@@ -76,8 +76,8 @@ class Analysis:
 class PathFinder:
     """A way to a low path between two points.
 
-    ``find`` names a function ``find(landscape, pairs, options, *, context)`` that yields ``(index, Path)`` as pairs finish;
-    a pair that cannot be done yields ``(index, exception)``.
+    ``find`` names a function ``find(landscape, pairs, options, *, context)`` that yields ``(index, Path)`` as pairs
+    finish; a pair that cannot be done yields ``(index, exception)``.
     """
 
     name: str
@@ -148,7 +148,8 @@ class Result:
     budget_spent
         Whether the work ended because a ``max_...`` option was reached: a larger budget then continues it.
     cost, analysis, points, options, plotter
-        Filled in by the run: what it took, which analysis made it, of which points, with which options, and who draws it.
+        Filled in by the run: what it took, which analysis made it, of which points, with which options, and who draws
+        it.
     """
 
     data: xr.Dataset

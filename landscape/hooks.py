@@ -1,7 +1,7 @@
 """The four hooks through which a plugin offers something. Each returns a list.
 
-A hook module imports neither torch nor Lightning: it names functions as ``"package.module:function"`` strings, which are
-imported when they are first needed.
+A hook module imports neither torch nor Lightning: it names functions as ``"package.module:function"`` strings, which
+are imported when they are first needed.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class ParameterSpace:
 
     def unflatten(self, vectors: Float[Tensor, "*K P"]) -> dict[str, Tensor]:
         """Named tensors (views) from vectors; leading dimensions are kept."""
-        parts = vectors.split(self.sizes, dim=-1)
+        parts = torch.split(vectors, list(self.sizes), dim=-1)
         lead = vectors.shape[:-1]
         return {n: part.reshape(*lead, *s) for n, part, s in zip(self.names, parts, self.shapes, strict=True)}
 

@@ -1,6 +1,7 @@
 """What is installed: analyses, path finders, sources and objectives, found through entry points.
 
-Only hook modules are imported, each guarded: a broken plugin is reported by the name of its distribution and harms no other.
+Only hook modules are imported, each guarded: a broken plugin is reported by the name of its distribution and harms no
+other.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ __all__ = ["GROUP", "BrokenPlugin", "Registry", "collect", "registry"]
 GROUP = "landscape.plugins"
 
 RESERVED = frozenset(
-    "plugin config out json pairs device dtype seed bn model data split objective batch_size max_samples workers "
-    "scheduler strict trust debug print_config help".split()
+    ["plugin", "config", "out", "json", "pairs", "device", "dtype", "seed", "bn", "model", "data", "split", "objective"]
+    + ["batch_size", "max_samples", "workers", "scheduler", "strict", "trust", "debug", "print_config", "help"]
 )
 """Names that are flags of the core: an analysis cannot take them."""
 
@@ -111,7 +112,7 @@ def _offers(point: EntryPoint, manager: pluggy.PluginManager) -> dict[str, dict[
     for hook, kind, check in _KINDS:
         for implementation in callers[hook].get_hookimpls() if hook in callers else ():
             if implementation.plugin is module:
-                found = list(implementation.function())
+                found: list[Any] = list(implementation.function())  # type: ignore[call-overload]
                 for offer in found:
                     check(offer)
                 offers[kind] = {offer.name: offer for offer in found}

@@ -1,7 +1,7 @@
 """Flags: what the commands share, and what jsonargparse cannot take as it comes.
 
-``--model CLASS --model.width 3`` has no type before the class is imported, so such flags are taken out first; hyphens in
-flag names become underscores, so that ``--neb.max-gradients`` and ``--neb.max_gradients`` are one flag.
+``--model CLASS --model.width 3`` has no type before the class is imported, so such flags are taken out first; hyphens
+in flag names become underscores, so that ``--neb.max-gradients`` and ``--neb.max_gradients`` are one flag.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,7 +18,7 @@ TRAIN_FRACTION = 0.8
 
 
 def digits(split: Literal["train", "val"] | None = None) -> TensorDataset:
-    """The 1,797 digits of 8 × 8 pixels, scaled to [0, 1]: all of them, or four fifths to train and the rest to validate."""
+    """The 1,797 digits of 8 × 8 pixels, scaled to [0, 1]: all, or four fifths to train, or the rest to validate."""
     pixels, labels = load_digits(return_X_y=True)
     inputs, targets = torch.tensor(pixels, dtype=torch.float32) / 16, torch.tensor(labels)
     if split is None:
@@ -79,7 +80,7 @@ class LitMLP(pl.LightningModule):
         inputs, targets = batch
         self.log("val_loss", functional.cross_entropy(self(inputs), targets))
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

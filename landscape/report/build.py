@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 
-from landscape.analysis import Result, resolve
+from landscape.analysis import Cost, Result, resolve
 from landscape.run.opened import Run, open_run
 from landscape.run.store import write_atomically
 
@@ -85,12 +85,18 @@ def _section(analysis: str, results: Sequence[Result]) -> Section:
             [number(result.summary.get(name)) for name in names],
             result.converged,
             result.messages,
-            f"{result.cost.seconds:.1f} s, {result.cost.gradients:,.0f} gradients, {result.cost.hvps:,.0f} Hessian-vector "
-            f"products, {result.cost.energies:,.0f} energies (full-data equivalents), {result.cost.peak_memory_mb:,.0f} MB",
+            _cost(result.cost),
         )
         for result in results
     ]
     return Section(analysis, _figures(results), names, rows)
+
+
+def _cost(cost: Cost) -> str:
+    return (
+        f"{cost.seconds:.1f} s, {cost.gradients:,.0f} gradients, {cost.hvps:,.0f} Hessian-vector products, "
+        f"{cost.energies:,.0f} energies (full-data equivalents), {cost.peak_memory_mb:,.0f} MB"
+    )
 
 
 def _figures(results: Sequence[Result]) -> list[tuple[str, str]]:

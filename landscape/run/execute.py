@@ -221,10 +221,15 @@ class _Meter:
         self.lap()
 
     def lap(self) -> Cost:
-        now = (time.perf_counter(), self.work.gradients, self.work.hvps, self.work.energies)
-        spent = [b - a for a, b in zip(getattr(self, "_before", now), now, strict=True)]
-        self._before = now
-        return Cost(*spent, peak_memory_mb=self._peak())
+        now = Cost(time.perf_counter(), self.work.gradients, self.work.hvps, self.work.energies, self._peak())
+        before, self._before = getattr(self, "_before", now), now
+        return Cost(
+            now.seconds - before.seconds,
+            now.gradients - before.gradients,
+            now.hvps - before.hvps,
+            now.energies - before.energies,
+            now.peak_memory_mb,
+        )
 
     def _peak(self) -> float:
         if self.device.type == "cuda":

@@ -28,7 +28,7 @@ from landscape.landscapes.protocol import Landscape
 from landscape.parameters import ParameterSpace, Point, content_hash
 from landscape.registry import Registry, registry
 
-__all__ = ["LeftOut", "Loaded", "LoadOptions", "Measured", "load_points", "measure", "partner_opener"]
+__all__ = ["LeftOut", "LoadOptions", "Loaded", "Measured", "load_points", "measure", "partner_opener"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 BATCH_NORM = ("recalibrate", "frozen", "interpolate")
@@ -43,7 +43,8 @@ class LoadOptions:
     device
         ``auto`` (a GPU where there is one), ``cpu`` or ``cuda:N``.
     dtype
-        ``float32`` or ``float64``; default: the checkpoint's own, half precision computed in float32, ``zoo:`` in float64.
+        ``float32`` or ``float64``; default: the checkpoint's own, half precision computed in float32, ``zoo:`` in
+        float64.
     seed
         Seeds everything that is drawn: the order of the data, augmentation, probes, partners.
     bn
@@ -230,8 +231,8 @@ def _words(spec: Spec) -> str:
 def _build_model(recipe: Recipe, hyper_parameters: Mapping[str, Any], options: LoadOptions, where: str) -> nn.Module:
     if recipe.model is None:
         raise CheckpointError(
-            f"{where} does not say which model it belongs to. Name its class: --model PKG.MOD:CLASS or --model FILE.py:CLASS "
-            f"(its arguments as --model.ARG VALUE)"
+            f"{where} does not say which model it belongs to. Name its class: --model PKG.MOD:CLASS or "
+            f"--model FILE.py:CLASS (its arguments as --model.ARG VALUE)"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
@@ -284,8 +285,8 @@ def _network(
     data_spec = recipe.data
     if data_spec is None:
         raise CheckpointError(
-            "no data to evaluate the loss on. Name them: --data PKG.MOD:FN or --data FILE.py:FN (a LightningDataModule, "
-            "a Dataset, a DataLoader, tensors, or a function that returns one)"
+            "no data to evaluate the loss on. Name them: --data PKG.MOD:FN or --data FILE.py:FN "
+            "(a LightningDataModule, a Dataset, a DataLoader, tensors, or a function that returns one)"
         )
     data = build(data_spec, trust=options.trust)
     batches = materialise(

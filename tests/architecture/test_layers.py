@@ -1,4 +1,4 @@
-"""Imports point downward; the core knows no plugin, plugins know no other; what must start fast imports nothing heavy."""
+"""Imports point downward; the core knows no plugin, plugins know no other; what must start fast stays light."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_plugin_imports_no_other_and_nothing_above_the_landscape(file: Path) -
             assert RANK[part_of(module)] <= RANK["landscapes"]
 
 
-@pytest.mark.parametrize("file", [f for f in CORE + PLUGINS], ids=name_of)
+@pytest.mark.parametrize("file", CORE + PLUGINS, ids=name_of)
 def test_only_the_edge_opens_files(file: Path) -> None:
     edge = {"checkpoints", "run", "report", "cli", "saving.py", "lightning.py", "demo"}
     if ROOT / "landscape" in file.parents and file.relative_to(ROOT / "landscape").parts[0] in edge:

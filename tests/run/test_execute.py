@@ -227,5 +227,5 @@ def test_cost_is_what_the_landscape_was_asked_for() -> None:
 
 
 def test_options_refuse_what_they_do_not_know() -> None:
-    with pytest.raises(UsageError, match="no option 'skale'. Did you mean 'scale'"):
+    with pytest.raises(UsageError, match=r"no option 'skale'\. Did you mean 'scale'"):
         make_options(SINGLE, {"skale": 2})

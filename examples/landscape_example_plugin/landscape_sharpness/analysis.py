@@ -47,8 +47,8 @@ class Estimate:
 def run(landscape: Landscape, points: Sequence[Point], options: AverageSharpnessOptions, *, context: Context) -> Result:
     """S(σ) = E_z[L(w + σz)] - L(w) with z ~ N(0, I): σ is the standard deviation per coordinate.
 
-    On a quadratic loss S(σ) = σ²/2 tr H exactly, at any point w. On a curved space z is Gaussian in the tangent space and
-    w + σz is brought back to the space. Costs 1 energy and 2 more per draw and σ.
+    On a quadratic loss S(σ) = σ²/2 tr H exactly, at any point w. On a curved space z is Gaussian in the tangent space
+    and w + σz is brought back to the space. Costs 1 energy and 2 more per draw and σ.
     """
     (point,) = points
     loss = landscape.energies(point.vector[None]).item()
@@ -68,8 +68,9 @@ def run(landscape: Landscape, points: Sequence[Point], options: AverageSharpness
 def _rises(landscape: Landscape, w: Tensor, loss: float, options: AverageSharpnessOptions, context: Context) -> Tensor:
     """The rise of each draw at each σ. All σ of a draw go in one batch with both signs.
 
-    What is odd in z, the gradient first of all, cancels between z and -z (antithetic variates; Hammersley & Morton 1956).
-    The partial work holds the generator's state: a continued task draws what an undisturbed one would.
+    What is odd in z, the gradient first of all, cancels between z and -z (antithetic variates; Hammersley & Morton,
+    Math. Proc. Camb. Phil. Soc. 52, 449 (1956)). The partial work holds the generator's state: a continued task draws
+    what an undisturbed one would.
     """
     sigmas = torch.tensor(options.sigmas, dtype=torch.float64).to(w)
     both_signs = torch.cat([sigmas, -sigmas])[:, None]
@@ -114,9 +115,7 @@ def _dataset(estimate: Estimate, options: AverageSharpnessOptions) -> xr.Dataset
     )
 
 
-def _summary(
-    estimate: Estimate, options: AverageSharpnessOptions, loss: float
-) -> dict[str, float | int | str | bool | list[Any]]:
+def _summary(estimate: Estimate, options: AverageSharpnessOptions, loss: float) -> dict[str, Any]:
     """Plain numbers by name. The apparent trace is that of a quadratic as sharp as L at the smallest σ."""
     to_trace = 2 / options.sigmas[0] ** 2
     return {
