@@ -5,7 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["AnalysisError", "CheckpointError", "LandscapeError", "TrustError", "UsageError", "did_you_mean"]
+__all__ = [
+    "AnalysisError",
+    "ArchitectureError",
+    "CheckpointError",
+    "LandscapeError",
+    "TrustError",
+    "UsageError",
+    "did_you_mean",
+]
 
 
 class LandscapeError(Exception):
@@ -24,6 +32,10 @@ class CheckpointError(LandscapeError):
     """A file that cannot become a point of a landscape, or a landscape that cannot be trusted to be one."""
 
     exit_code = 3
+
+
+class ArchitectureError(CheckpointError):
+    """Weights of another model: they belong to another parameter space."""
 
 
 class TrustError(LandscapeError):

@@ -25,8 +25,8 @@ __all__ = ["GROUP", "BrokenPlugin", "Registry", "collect", "registry"]
 GROUP = "landscape.plugins"
 
 RESERVED = frozenset(
-    ["plugin", "config", "out", "json", "pairs", "device", "dtype", "seed", "bn", "model", "data", "split", "objective"]
-    + ["batch_size", "max_samples", "workers", "scheduler", "strict", "trust", "debug", "print_config", "help"]
+    """plugin config out json pairs device dtype seed bn model data split objective batch_size max_samples workers
+    scheduler strict trust debug print_config help""".split()
 )
 """Names that are flags of the core: an analysis cannot take them."""
 

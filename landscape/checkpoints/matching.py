@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.checkpoints.checkpoint import Checkpoint
-from landscape.errors import CheckpointError
+from landscape.errors import ArchitectureError, CheckpointError
 
 __all__ = ["match"]
 
@@ -21,7 +21,8 @@ def match(checkpoint: Checkpoint, model: nn.Module) -> tuple[dict[str, Tensor], 
 
     Wrappers (``module.`` of DDP and AveragedModel, ``_orig_mod.`` of torch.compile) and a prefix common to one side
     (``model.`` of a LightningModule) make no difference. Of tied weights one name is enough. Frozen parameters and
-    persistent buffers come second. Whatever is missing, left over, of another shape or not finite is a CheckpointError.
+    persistent buffers come second. Whatever is missing, left over, of another shape or not finite is a CheckpointError,
+    an ArchitectureError where the model does not fit.
     """
     wanted = model.state_dict(keep_vars=True)
     wanted = {name: tensor for name, tensor in wanted.items() if isinstance(tensor, Tensor)}
@@ -61,7 +62,7 @@ def _rename(checkpoint: Checkpoint, wanted: Mapping[str, Tensor], groups: Mappin
     missing = [name for name, aliases in groups.items() if not any(alias in renamed for alias in aliases)]
     unexpected = [theirs[short] for short in theirs if short not in ours]
     if missing or unexpected:
-        raise CheckpointError(
+        raise ArchitectureError(
             f"{checkpoint.path}: {_listed('lacks', missing)}{_listed('has unknown', unexpected)}{_ADVICE}"
         )
     return renamed
@@ -103,7 +104,7 @@ def _check(checkpoint: Checkpoint, name: str, found: Tensor, wanted: Tensor) -> 
     if nn.parameter.is_lazy(wanted):
         raise CheckpointError(f"{name!r} of the model has no shape yet; run one batch through it where it is made")
     if found.shape != wanted.shape:
-        raise CheckpointError(
+        raise ArchitectureError(
             f"{checkpoint.path}: {name!r} has shape {tuple(found.shape)}, the model has {tuple(wanted.shape)}; "
             f"was it trained with other layer sizes? Check --model and its arguments"
         )

@@ -141,7 +141,7 @@ def step(operator: SymmetricOperator, space: Krylov) -> Krylov:
     space.diagonal.append(alpha)
     space.off_diagonal.append(beta)
     scale = max(map(abs, [*space.diagonal, *space.off_diagonal]))
-    space.exhausted = beta <= BREAKDOWN[image.dtype] * scale or m + 1 == operator.dim
+    space.exhausted = beta <= BREAKDOWN[image.dtype] * scale
     if not space.exhausted:
         _append(space, image / beta)
     return space

@@ -19,7 +19,7 @@ from landscape.checkpoints.files import expand, point_ids, read
 from landscape.checkpoints.matching import match
 from landscape.checkpoints.recipe import Recipe, Spec
 from landscape.checkpoints.yaml_recipes import working_folder_recipe
-from landscape.errors import CheckpointError, LandscapeError, UsageError, did_you_mean
+from landscape.errors import ArchitectureError, CheckpointError, LandscapeError, UsageError, did_you_mean
 from landscape.landscapes.batches import materialise
 from landscape.landscapes.checks import check_deterministic, check_finite
 from landscape.landscapes.network import NetworkLandscape
@@ -177,7 +177,7 @@ def _open_files(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, kn
         raise CheckpointError(f"none of the checkpoints can be used. {left_out[0].reason}")
     landscape = _network(model, recipe, hyper_parameters, options, points, known)
     points = [point.to(landscape.device, landscape.dtype) for point in points]
-    check_deterministic(landscape, points[0])
+    _check_evaluable(landscape, points[0])
     landscape = landscape.anchored(points)
     return Loaded(landscape, points, [measure(landscape, point) for point in points], left_out, recipe, containers)
 
@@ -196,16 +196,13 @@ def _read_all(
     return checkpoints, left_out
 
 
-class _WrongArchitectureError(CheckpointError):
-    """A checkpoint of another parameter space: refused, never left out."""
-
-
 @contextlib.contextmanager
 def _leaving_out(left_out: list[LeftOut], source: str, options: LoadOptions, *, alone: bool) -> Iterator[None]:
+    """Leave a bad file out, unless it is alone or the call is strict. Another architecture is always refused."""
     try:
         yield
     except LandscapeError as error:
-        if alone or options.strict or isinstance(error, _WrongArchitectureError):
+        if alone or options.strict or isinstance(error, ArchitectureError):
             raise
         left_out.append(LeftOut(source, str(error)))
 
@@ -329,6 +326,20 @@ def _objective(recipe: Recipe, model: nn.Module, options: LoadOptions, known: Re
             )
         return as_objective(resolve(known.objectives[spec.class_path].objective))
     return as_objective(locate(spec, trust=options.trust))
+
+
+def _check_evaluable(landscape: NetworkLandscape, point: Point) -> None:
+    """Refuse a model that cannot be evaluated on the data, or not twice with the same loss."""
+    try:
+        check_deterministic(landscape, point)
+    except (LandscapeError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        info = landscape.info
+        raise CheckpointError(
+            f"{info.name} with {info.objective} cannot be evaluated on {info.data}: {type(error).__name__}: {error}. "
+            f"Do --data and --objective fit the model? --debug shows where"
+        ) from error
 
 
 def measure(landscape: Landscape, point: Point) -> Measured:

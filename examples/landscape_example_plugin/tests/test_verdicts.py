@@ -66,7 +66,7 @@ def test_stored_results_are_not_computed_again(quadratic, tmp_path):
     again = landscape.analyze(scape, points, NAME, out=tmp_path)[0]
     assert again.summary == first.summary
     assert again.data.equals(first.data)
-    assert scape.work.energies - before <= 1  # the run measures its points
+    assert scape.work.energies - before <= 2  # the run measures its points
     assert "sharpness" in landscape.open_run(tmp_path).result(NAME, "minimum").plot()
 
 

@@ -1,0 +1,39 @@
+"""A small model and its data, named by the command-line tests as `cli_nets:Net` and `cli_nets:data`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Net(nn.Module):
+    def __init__(self, width: int = 5) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, width)
+        self.last = nn.Linear(width, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.first(x)))
+
+
+class Noisy(Net):
+    """Dropout that does not know of eval()."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(functional.dropout(torch.tanh(self.first(x)), 0.5))
+
+
+def data(scale: float = 1.0, count: int = 24) -> tuple[Tensor, Tensor]:
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(count, 3, generator=rng)
+    return scale * x, (x.sum(1) > 0).long()
+
+
+def narrow_data() -> tuple[Tensor, Tensor]:
+    x, y = data()
+    return x[:, :2], y
+
+
+def no_objective(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    return functional.cross_entropy(model(batch[0]), batch[1])
