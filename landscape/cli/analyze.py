@@ -29,6 +29,7 @@ def run(arguments: Sequence[str], *, debug: bool) -> int:
     words = sort_words(arguments)
     parser = _parser(known)
     given = parse(parser, words.rest)
+    given.checkpoints = given.checkpoints or _configured_checkpoints(given)
     plugins = words.plugins or list(given.plugin or [])
     if not plugins and not words.print_config:
         raise UsageError(f"say what to measure: --plugin {'|'.join(sorted(known.analyses))}")
@@ -54,6 +55,14 @@ def _parser(known: Registry) -> ArgumentParser:
     for name, analysis in sorted(known.analyses.items()):
         parser.add_class_arguments(analysis.options, name, help=analysis.summary)
     return parser
+
+
+def _configured_checkpoints(given: Namespace) -> list[str]:
+    """The checkpoints that config files name, which jsonargparse drops for the empty list of the command line."""
+    found: list[str] = []
+    for path in given.config or []:
+        found = list((yaml.safe_load(path.get_content()) or {}).get("checkpoints") or found)
+    return found
 
 
 def _check_groups(words: Sequence[str], plugins: Sequence[str], known: Registry) -> None:

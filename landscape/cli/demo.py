@@ -8,7 +8,10 @@ from pathlib import Path
 from landscape.cli.flags import new_parser, parse
 from landscape.errors import UsageError
 
-__all__ = ["run"]
+__all__ = ["ANALYSIS", "run"]
+
+ANALYSIS = ["--plugin", "neb", "--plugin", "hessian", "--neb.max-gradients", "4000"]
+"""What the demonstration measures; ``configs/demo.yaml`` says the same."""
 
 
 def run(arguments: Sequence[str], *, debug: bool) -> int:
@@ -32,7 +35,7 @@ def run(arguments: Sequence[str], *, debug: bool) -> int:
         notice(f"training net {seed + 1} of {given.nets} on scikit-learn's digits ...")
         checkpoints.append(str(train(out / f"seed{seed}", seed)))
     analysis = out / "analysis"
-    words = [*checkpoints, "--plugin", "neb", "--plugin", "hessian", "--neb.max-gradients", "4000"]
+    words = [*checkpoints, *ANALYSIS]
     notice(f"landscape analyze {' '.join(words)} --out {analysis}")
     code = analyze.run([*words, "--out", str(analysis)], debug=debug)
     page = build_report(analysis)

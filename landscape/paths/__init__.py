@@ -1,7 +1,7 @@
 """Paths through parameter space: polylines, the energy along them, tangents."""
 
 from landscape.paths.path import Path
-from landscape.paths.polyline import improved_tangents, knot_times, path_length, points_at, straight
+from landscape.paths.polyline import improved_tangents, knot_times, path_length, points_at, resampled, straight
 from landscape.paths.profile import Profile, dense_times, energies_at, errors_at, measure, refine
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "path_length",
     "points_at",
     "refine",
+    "resampled",
     "straight",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
 
-__all__ = ["improved_tangents", "knot_times", "path_length", "points_at", "straight"]
+__all__ = ["improved_tangents", "knot_times", "path_length", "points_at", "resampled", "straight"]
 
 _KNOTS_ON_CURVED_SPACE = 33
 _NUDGE, _JUMP = 1e-6, 1e-2
@@ -43,6 +43,11 @@ def points_at(landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Te
     start, width = reached[segment], reached.diff()[segment]
     weight = ((times - start) / torch.where(width > 0, width, 1.0)).to(knots.dtype)
     return landscape.project(torch.lerp(knots[segment], knots[segment + 1], weight[:, None]))
+
+
+def resampled(landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Tensor, " n"]) -> Float[Tensor, "n P"]:
+    """New knots at these normalised arc lengths, from 0 to 1; the ends are kept to the bit."""
+    return torch.cat([knots[:1], points_at(landscape, knots, times[1:-1]), knots[-1:]])
 
 
 def improved_tangents(knots: Float[Tensor, "m P"], energies: Float[Tensor, " m"]) -> Float[Tensor, "images P"]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.checkpoints.recipe import Recipe
+from landscape.errors import CheckpointError, TrustError, UsageError
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape.run.document import call_record, document
@@ -50,11 +51,19 @@ def default_directory(landscape: Landscape, points: Sequence[Point], seed: int) 
 
 
 def carry_out(call: Call, store: RunStore) -> Done:
-    """Execute a call in a run directory; the manifest names it before the work begins and when it has ended."""
+    """Execute a call in a run directory; the manifest names it before the work begins and when it has ended.
+
+    A call that the user has to mend leaves no trace in the manifest.
+    """
     landscape = call.setting.landscape
     store.scope = f"{landscape.info.fingerprint}|{landscape.space.fingerprint}|{landscape.dtype}|{call.setting.seed}"
+    before = store.manifest
     _show(call, store, Outcome(points=list(call.points)), {})
-    outcome = execute(replace(call.setting, store=store), call.points, call.requests)
+    try:
+        outcome = execute(replace(call.setting, store=store), call.points, call.requests)
+    except (UsageError, CheckpointError, TrustError):
+        store.write_manifest(before)
+        raise
     return Done(outcome, _show(call, store, outcome, _draw_all(store, outcome)))
 
 

@@ -93,6 +93,7 @@ def execute(setting: Setting, points: Sequence[Point], requests: Sequence[Reques
                 outcome.entries.append(_finish(setting, request, task, result, meter))
             except LandscapeError as error:
                 _fail(outcome, setting, request, task.group, error)
+        _sort(outcome, request, tasks)
         if request.analysis.combine:
             _combine(setting, request, outcome, meter)
     return outcome
@@ -181,6 +182,14 @@ def _finish(setting: Setting, request: Request, task: Task, result: Result, mete
     if setting.store:
         setting.store.keep(task.key, result, tuple(point.hash for point in task.group))
     return Entry(result, task.key, task.group, cached=False)
+
+
+def _sort(outcome: Outcome, request: Request, tasks: list[Task]) -> None:
+    """Put an analysis' results in the order of its tasks, whichever came from the store or ended first."""
+    order = {task.key: index for index, task in enumerate(tasks)}
+    own = [entry for entry in outcome.entries if entry.result.analysis == request.analysis.name]
+    others = [entry for entry in outcome.entries if entry.result.analysis != request.analysis.name]
+    outcome.entries = others + sorted(own, key=lambda entry: order[entry.key])
 
 
 def _combine(setting: Setting, request: Request, outcome: Outcome, meter: _Meter) -> None:

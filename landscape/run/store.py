@@ -196,7 +196,10 @@ class RunStore:
         """Add a call to the manifest; the same call made again replaces its earlier record."""
         manifest = self.manifest
         others = [earlier for earlier in manifest["calls"] if earlier.get("id") != call["id"]]
-        manifest["calls"] = [*others, dict(call)]
+        self.write_manifest({**manifest, "calls": [*others, dict(call)]})
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Replace the manifest."""
         write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=1).encode())
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
-from landscape.paths import Path, measure, points_at
+from landscape.paths import Path, measure, resampled
 from landscape_finders.climb import Climb, climb, through
 from landscape_finders.string import Method, finished, start, step
 
@@ -66,7 +66,7 @@ def _relaxed(
     """Half a path, moved until nowhere above its ends or until ``reach``; and the path with the cost of that added."""
     distance = _CAREFUL * float((knots[-1] - knots[0]).norm()) / knots.shape[1] ** 0.5
     if len(knots) < 2 + _IMAGES:
-        knots = points_at(landscape, knots, torch.linspace(0, 1, 2 + _IMAGES))
+        knots = resampled(landscape, knots, torch.linspace(0, 1, 2 + _IMAGES))
     until = replace(method(distance, reach, path.gradient_evaluations), connected_below=0.0)
     state = start(landscape, knots, until, path.gradient_evaluations, path.energy_evaluations)
     while not finished(state, until):

@@ -13,7 +13,7 @@ from landscape.analysis import Context
 from landscape.errors import LandscapeError
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path, measure, points_at, straight
+from landscape.paths import Path, measure, resampled, straight
 from landscape_finders.crossing import crossed
 from landscape_finders.string import Method, StringState, finished, pack, start, step, unpack
 
@@ -63,19 +63,13 @@ def _found(landscape: Landscape, a: Tensor, b: Tensor, search: Search, task: Con
         return _at_once(landscape, torch.stack([a, b]), "both ends are the same point: there is nothing to cross")
     rng = task.rng
     line = straight(landscape, a, b, rng)
-    times = torch.linspace(0, 1, search.images + 2, dtype=torch.float64)
-    knots = torch.cat([a[None], points_at(landscape, line, times[1:-1]), b[None]])
-    spent, spent_energies = 0, 0
-    if task.previous is not None:
-        knots = task.previous.vectors["path"].to(a)
-        spent, spent_energies = (int(str(task.previous.summary[name])) for name in _SPENT)
-    left = max(0, search.max_gradients - spent)
-    reach = search.max_gradients - (left // _CLIMB_SHARE if search.climb else 0)
-    method = search.method(float((b - a).norm()) / len(a) ** 0.5, reach, spent)
     profile = measure(landscape, line, tolerance=torch.inf, inside=39 if len(line) == 2 else 1)
     if profile.barrier <= (search.tolerance or 0.0):
-        return _at_once(landscape, line, "the straight line has no barrier: there is nothing to lower")
+        return _at_once(landscape, line, "the straight line has no barrier to lower")
     tolerance = search.tolerance or 1e-3 * profile.barrier
+    knots, spent, spent_energies = _beginning(landscape, line, search, task)
+    climbing = max(0, search.max_gradients - spent) // _CLIMB_SHARE if search.climb else 0
+    method = search.method(float((b - a).norm()) / len(a) ** 0.5, search.max_gradients - climbing, spent)
     saved = task.load()
     if saved and int(saved["max_gradients"]) == method.max_gradients:
         state = unpack(saved, a, rng)
@@ -88,6 +82,15 @@ def _found(landscape: Landscape, a: Tensor, b: Tensor, search: Search, task: Con
     if search.climb and path.barrier > tolerance:
         return crossed(landscape, path, search.method, search.max_gradients, tolerance, rng)
     return _settled(path, state, tolerance)
+
+
+def _beginning(landscape: Landscape, line: Tensor, search: Search, task: Context) -> tuple[Tensor, int, int]:
+    """The first knots and what was spent on them: those stored under a smaller budget, else a few on the line."""
+    previous = task.previous
+    if previous is not None:
+        gradients, energies = (int(str(previous.summary[name])) for name in _SPENT)
+        return previous.vectors["path"].to(line), gradients, energies
+    return resampled(landscape, line, torch.linspace(0, 1, search.images + 2, dtype=torch.float64)), 0, 0
 
 
 def _at_once(landscape: Landscape, knots: Tensor, message: str) -> Path:

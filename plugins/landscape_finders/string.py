@@ -14,12 +14,10 @@ import torch
 from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
-from landscape.paths import dense_times, energies_at, improved_tangents, knot_times, points_at
+from landscape.paths import dense_times, energies_at, improved_tangents, knot_times, points_at, resampled
 from landscape_finders.optimisers import Moments
 
 __all__ = ["Method", "StringState", "finished", "pack", "start", "step", "unpack"]
-
-_REDISTRIBUTE_EVERY = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,20 +146,13 @@ def _moved(landscape: Landscape, state: StringState, method: Method, rng: torch.
     direction, moments = method.update(across, state.moments)
     images = landscape.project(images + method.rate(state) * landscape.tangent(images, direction))
     knots = torch.cat([state.knots[:1], images, state.knots[-1:]])
-    if moments.updates % _REDISTRIBUTE_EVERY == 0 or state.steps_left == 1:
-        knots = _redistributed(landscape, knots, state.times)
     return replace(
         state,
-        knots=knots,
+        knots=resampled(landscape, knots, state.times),
         moments=moments,
         steps_left=state.steps_left - 1,
         gradient_evaluations=state.gradient_evaluations + state.images,
     )
-
-
-def _redistributed(landscape: Landscape, knots: Tensor, times: Tensor) -> Tensor:
-    inner = points_at(landscape, knots, times[1:-1])
-    return torch.cat([knots[:1], inner, knots[-1:]])
 
 
 def _measured(landscape: Landscape, state: StringState, method: Method) -> tuple[StringState, Tensor, Tensor]:

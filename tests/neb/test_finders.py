@@ -52,18 +52,18 @@ class Kept:
         return self.result
 
 
-# name, pair, gradient evaluations, the energy at the saddle, absolute tolerance
+# name: gradient evaluations, the energy at the saddle (over the ends for the spin glass), absolute tolerance
 SADDLES = {
-    "mueller-brown": (None, 3000, -40.6648435087, 1e-6),
-    "curvy-valley": (None, 8000, 1.0, 1e-6),
-    "double-well?dim=1000&seed=0": (None, 1500, 1.0, 1e-3),
-    "spherical-2-spin?n=16&seed=0": (None, 3000, 5.7086735447, 1e-6),
+    "mueller-brown": (3000, -40.6648435087, 1e-6),
+    "curvy-valley": (3000, 1.0, 1e-6),
+    "double-well?dim=1000&seed=0": (1500, 1.0, 1e-3),
+    "spherical-2-spin?n=16&seed=0": (3000, 5.7086735447, 1e-6),
 }
 
 
 @pytest.mark.parametrize("name", SADDLES)
 def test_climbing_reaches_the_known_saddle(name):
-    _, budget, answer, tolerance = SADDLES[name]
+    budget, answer, tolerance = SADDLES[name]
     land, points = open_zoo(name, device=CPU)
     path = found(autoneb, land, points[:2], AutonebOptions(max_gradients=budget, climb=True))
     measured = path.barrier if "spin" in name else path.max_loss
@@ -74,7 +74,7 @@ def test_climbing_reaches_the_known_saddle(name):
     assert torch.equal(path.points[-1], points[1].vector)
 
 
-@pytest.mark.parametrize("name", SADDLES)
+@pytest.mark.parametrize("name", ["mueller-brown", "curvy-valley", "spherical-2-spin?n=16&seed=0"])
 def test_the_reported_maximum_is_that_of_the_curve(name):
     """Against 4,001 samples: no higher than maximum and bracket together, and no lower than the maximum."""
     land, points = open_zoo(name, device=CPU)
@@ -102,7 +102,7 @@ def test_the_published_schedule_does_not_know_the_axes():
     """SGD is isotropic (Adam is not): rotating a landscape rotates the path."""
     land, (a, b) = soft_valley()
     turn = torch.linalg.qr(torch.randn(2, 2, generator=torch.Generator().manual_seed(3)).double())[0]
-    options = Draxler2018Options(max_gradients=1500)
+    options = Draxler2018Options(max_gradients=800)
     path = found(draxler2018, land, (a, b), options)
     turned = [Point(turn.T @ p.vector, id=p.id) for p in (a, b)]
     other = found(draxler2018, rotated(land, turn), turned, options)
@@ -111,7 +111,7 @@ def test_the_published_schedule_does_not_know_the_axes():
 
 
 def soft_valley():
-    """A valley along y = x² - 1 soft enough for a rate of 0.1 with momentum 0.9: barrier 0.5 at (0, -1), line 1.0 at most."""
+    """A valley along y = x² - 1, soft enough for a rate of 0.1: barrier 0.5 at (0, -1), the line peaks at 1."""
 
     def energy(x: torch.Tensor) -> torch.Tensor:
         return 0.5 * (x[0] ** 2 - 1) ** 2 + 0.5 * (x[1] - x[0] ** 2 + 1) ** 2
@@ -123,10 +123,10 @@ def soft_valley():
 
 def test_the_published_schedule_finds_the_valley():
     land, pair = soft_valley()
-    path = found(draxler2018, land, pair, Draxler2018Options(max_gradients=6000, climb=True))
+    path = found(draxler2018, land, pair, Draxler2018Options(max_gradients=2000, climb=True))
     assert found(linear, land, pair, LinearOptions()).barrier == pytest.approx(1.0, abs=1e-3)
     assert path.barrier == pytest.approx(0.5, abs=1e-6)
-    assert path.gradient_evaluations <= 6000
+    assert path.gradient_evaluations <= 2000
 
 
 def test_the_line_of_a_sphere_is_a_great_circle():
@@ -174,9 +174,9 @@ def test_nothing_to_lower():
 
 def test_it_stops_when_connected():
     land, points = open_zoo("curvy-valley", device=CPU)
-    path = found(autoneb, land, points[:2], AutonebOptions(connected_below=1.5))
+    path = found(autoneb, land, points[:2], AutonebOptions(max_gradients=2000, connected_below=1.5))
     assert path.barrier <= 1.5
-    assert path.gradient_evaluations < 8000
+    assert path.gradient_evaluations < 2000
     assert path.converged
 
 

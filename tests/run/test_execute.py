@@ -174,7 +174,8 @@ def test_one_failure_harms_no_other(tmp_path: Path) -> None:
 
 def test_batched_groups_come_as_they_end_and_fail_alone(tmp_path: Path) -> None:
     outcome = execute(setting(RunStore.create(tmp_path)), points(), [Request(BATCHED, Options(fail_at="p1"))])
-    assert list(values(outcome)) == [("p0", "p2"), ("p0", "p1")]
+    assert list(values(outcome)) == [("p0", "p1"), ("p0", "p2")]
+    assert calls == [("p1", "p2"), ("p0", "p2"), ("p0", "p1")]
     assert [failure.points for failure in outcome.failed] == [("p1", "p2")]
 
 

@@ -84,6 +84,29 @@ def test_sphere_draw_by_draw():
         assert value == pytest.approx(exact.item(), rel=1e-8)
 
 
+class Recorded:
+    """A landscape that notes at which points its energy is taken."""
+
+    def __init__(self, scape):
+        self.scape, self.seen = scape, []
+
+    def __getattr__(self, name):
+        return getattr(self.scape, name)
+
+    def energies(self, points):
+        self.seen.append(points)
+        return self.scape.energies(points)
+
+
+def test_no_energy_is_taken_off_the_sphere():
+    scape, points = landscape.load("zoo:spherical-2-spin?n=16&seed=0")
+    recorded = Recorded(scape)
+    run(recorded, points[:1], AverageSharpnessOptions(sigmas=SIGMAS), context=landscape.context())
+    seen = torch.cat(recorded.seen)
+    assert len(seen) == 1 + 2 * len(SIGMAS) * 50
+    torch.testing.assert_close(seen.square().sum(1), torch.full((len(seen),), 16.0, dtype=torch.float64))
+
+
 # A, a, b, c, x0, y0 of the four terms A exp(a x² + b x y + c y²) of the Müller-Brown potential (1979)
 GAUSSIANS = (
     (-200.0, -1.0, 0.0, -10.0, 1.0, 0.0),
