@@ -61,7 +61,7 @@ def _configured_checkpoints(given: Namespace) -> list[str]:
     """The checkpoints that config files name, which jsonargparse drops for the empty list of the command line."""
     found: list[str] = []
     for path in given.config or []:
-        found = list((yaml.safe_load(path.get_content()) or {}).get("checkpoints") or found)
+        found = list((yaml.safe_load(Path(str(path)).read_text()) or {}).get("checkpoints") or found)
     return found
 
 

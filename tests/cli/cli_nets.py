@@ -1,10 +1,30 @@
-"""A small model and its data, named by the command-line tests as `cli_nets:Net` and `cli_nets:data`."""
+"""A small model and its data, named as `cli_nets:Net` and `cli_nets:data`, and what a command shows."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+RECIPE = ["--model", "cli_nets:Net", "--data", "cli_nets:data", "--objective", "cross_entropy"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a command gave back."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line that says what is wrong."""
+        lines = [line for line in self.err.splitlines() if line.startswith("landscape: ")]
+        assert len(lines) == 1, self.err
+        return lines[0]
 
 
 class Net(nn.Module):

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from cli_nets import Net
-from conftest import RECIPE, Shown
+from cli_nets import RECIPE, Net, Shown
 
 import landscape.registry
 from landscape.registry import collect
