@@ -29,7 +29,7 @@ test: lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
 acceptance: install
-	$(BIN)/python benchmarks/acceptance.py
+	$(BIN)/pytest benchmarks/test_acceptance.py
 
 demo: install
 	$(BIN)/landscape demo

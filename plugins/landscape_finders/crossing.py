@@ -76,16 +76,13 @@ def _relaxed(
 
 
 def _judged(landscape: Landscape, path: Path, knots: Tensor, top: Climb, tolerance: float) -> Path:
+    """The lower of the path as it came and the one through the saddle, with the verdict on it."""
     profile = measure(landscape, knots, tolerance)
-    path = replace(
-        path,
-        points=knots,
-        times=profile.times,
-        energies=profile.energies,
-        bracket=profile.bracket,
-        energy_evaluations=path.energy_evaluations + len(profile.times) + 1,
-    )
     energy = float(landscape.energies(top.point[None])[0])
+    path = replace(path, energy_evaluations=path.energy_evaluations + len(profile.times) + 1)
+    if float(profile.energies.max()) <= max(path.max_loss, energy + tolerance):
+        times, energies, bracket = profile.times, profile.energies, profile.bracket
+        path = replace(path, points=knots, times=times, energies=energies, bracket=bracket)
     reached = (
         f"saddle at {energy:.8g}, gradient norm {top.gradient_norm:.2g} after {top.iterations} full-data gradients"
     )

@@ -152,6 +152,15 @@ def test_a_climb_that_does_not_arrive_is_said_and_the_path_kept():
     assert path.gradient_evaluations <= 80
 
 
+def test_a_path_higher_than_its_saddle_is_not_converged():
+    land, points = open_zoo("curvy-valley", device=CPU)
+    path = found(autoneb, land, points[:2], AutonebOptions(max_gradients=200, climb=True, cycles=2))
+    assert path.max_loss > 1.01
+    assert not path.converged
+    assert path.messages[0].startswith("saddle at 1, gradient norm")
+    assert "but the path rises to" in path.messages[0]
+
+
 def test_a_path_still_falling_is_not_converged():
     land, points = open_zoo("curvy-valley", device=CPU)
     path = found(autoneb, land, points[:2], AutonebOptions(max_gradients=100))
@@ -180,10 +189,23 @@ def test_it_stops_when_connected():
     assert path.converged
 
 
+class InBatches(AnalyticLandscape):
+    """Three mini-batches whose gradients differ by a constant force that adds up to none."""
+
+    @property
+    def num_batches(self) -> int:
+        return 3
+
+    def gradients(self, points, batch=None):
+        energies, gradients = super().gradients(points)
+        return energies, gradients + (0 if batch is None else 20.0 * (batch - 1))
+
+
 @pytest.mark.parametrize("dies_after", [1, 4])
 @pytest.mark.parametrize("climb", [False, True])
 def test_a_killed_search_ends_at_the_same_path(dies_after, climb):
-    land, points = open_zoo("mueller-brown", device=CPU)
+    plain, points = open_zoo("mueller-brown", device=CPU)
+    land = InBatches(plain.energy, plain.space, plain.info, plain.start)
     options = AutonebOptions(max_gradients=600, climb=climb)
     whole = found(autoneb, land, points[:2], options, Context(storage=Kept()))
     killed = Kept(dies_after=dies_after)

@@ -87,6 +87,13 @@ def test_a_flat_line_has_two_knots(rng):
     assert torch.equal(straight(flat(6), a, b, rng), torch.stack([a, b]))
 
 
+def test_points_between_knots_are_put_back_on_the_sphere(rng):
+    land, _ = sphere()
+    knots = land.project(torch.randn(4, 16, generator=rng).double())
+    found = points_at(land, knots, torch.linspace(0, 1, 17))
+    torch.testing.assert_close(found.norm(dim=1), torch.full((17,), 4.0, dtype=torch.float64), rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("angle", [0.3, 2.0, math.pi], ids=["near", "far", "antipodes"])
 def test_geodesics_are_great_circles(angle, rng):
     land, points = sphere()

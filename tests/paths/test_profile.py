@@ -77,6 +77,14 @@ def test_a_step_at_an_end_is_no_slope():
     assert found.bracket <= 1e-4
 
 
+def test_a_maximum_at_the_rim_is_bracketed_from_inside():
+    """0.5 - 0.2 t² from samples at 0+, h, 2h: the chord of the last two, carried back, leaves 0.4 h²."""
+    times = torch.cat([torch.tensor([0, 1e-9]), torch.linspace(0, 1, 11)[1:-1], torch.tensor([1 - 1e-9, 1])]).double()
+    energies = torch.where((times == 0) | (times == 1), 0.0, 0.5 - 0.2 * times**2)
+    found = refine(lambda t: 0.5 - 0.2 * t**2, times, energies, tolerance=torch.inf)
+    assert found.bracket == pytest.approx(0.4 * 0.1**2, rel=1e-5)
+
+
 def test_refinement_is_symmetric_under_reversal():
     curve = CURVES["many peaks"]
     times = torch.linspace(0, 1, 41, dtype=torch.float64)
