@@ -119,7 +119,8 @@ def _explain(parser: ArgumentParser, text: str) -> str:
         name = unknown.group(1)
         flag = name if name.startswith("--") else f"--{name}"
         return f"unknown option {name.replace('_', '-')}{did_you_mean(flag, known)} See `{parser.prog} --help`"
-    return f"{line}. See `{parser.prog} --help`"
+    listed = " (a list is written [a,b])" if re.search(r"Expected a <class '(tuple|list)'>", line) else ""
+    return f"{line}{listed}. See `{parser.prog} --help`"
 
 
 def merge_part(configured: Any, part: str, words: Words) -> dict[str, Any] | None:

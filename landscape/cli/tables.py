@@ -16,6 +16,8 @@ __all__ = ["landscape_line", "notice", "number", "print_results"]
 
 WIDE = 4
 """Up to so many results stand side by side, one column each; more are listed one per line."""
+UNBOUNDED = 120
+"""Columns for a file or a pipe."""
 HEADLINE = 5
 """How many summary names a list of many results shows: the first ones."""
 
@@ -49,10 +51,10 @@ def landscape_line(landscape: Any, measured: Sequence[Any]) -> str:
 
 def print_results(shown: Mapping[str, Any]) -> None:
     """The results of a call, one table per analysis, and where they are kept."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else UNBOUNDED)
     for line in _first_lines(shown):
         console.print(escape(line))
-    for analysis, group in groupby(shown["results"], key=lambda result: result["analysis"]):
+    for (analysis, _), group in groupby(shown["results"], key=lambda r: (r["analysis"], len(r["points"]))):
         results = list(group)
         console.print(_beside(analysis, results) if len(results) <= WIDE else _below(analysis, results))
         for result in results:
@@ -88,9 +90,9 @@ def _verdict(result: Mapping[str, Any]) -> str:
 
 def _beside(analysis: str, results: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=escape(analysis), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for result in results:
-        table.add_column(escape(_name(result)), justify="right", overflow="fold")
+        table.add_column(escape(" –\n".join(result["points"])), justify="right", overflow="fold")
     for name in _names(results):
         table.add_row(name, *(escape(number(result["summary"].get(name, ""))) for result in results))
     table.add_row("verdict", *map(_verdict, results))

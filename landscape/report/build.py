@@ -39,7 +39,8 @@ def build_report(directory: str | Path) -> Path:
         If the directory is no run.
     """
     run = open_run(directory)
-    sections = [_section(name, list(group)) for name, group in groupby(run.results, key=lambda result: result.analysis)]
+    ordered = sorted(run.results, key=_kind)
+    sections = [_section(name, list(group)) for (name, _), group in groupby(ordered, key=_kind)]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("landscape.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -50,6 +51,11 @@ def build_report(directory: str | Path) -> Path:
     path = Path(directory) / "report.html"
     write_atomically(path, page.encode())
     return path
+
+
+def _kind(result: Result) -> tuple[str, int]:
+    """What shares a table: results of one analysis, of as many points each."""
+    return result.analysis, len(result.points)
 
 
 def number(value: Any) -> str:

@@ -58,18 +58,25 @@ def carry_out(call: Call, store: RunStore) -> Done:
     landscape = call.setting.landscape
     store.scope = f"{landscape.info.fingerprint}|{landscape.space.fingerprint}|{landscape.dtype}|{call.setting.seed}"
     before = store.manifest
-    _show(call, store, Outcome(points=list(call.points)), {})
+    measured = {point.id: call.measured.get(point.id) or measure(landscape, point) for point in call.points}
+    _show(call, store, Outcome(points=list(call.points)), {}, measured)
     try:
         outcome = execute(replace(call.setting, store=store), call.points, call.requests)
     except (UsageError, CheckpointError, TrustError):
         store.write_manifest(before)
         raise
-    return Done(outcome, _show(call, store, outcome, _draw_all(store, outcome)))
+    measured |= {point.id: measure(landscape, point) for point in outcome.points if point.id not in measured}
+    return Done(outcome, _show(call, store, outcome, _draw_all(store, outcome), measured))
 
 
-def _show(call: Call, store: RunStore, outcome: Outcome, figures: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
+def _show(
+    call: Call,
+    store: RunStore,
+    outcome: Outcome,
+    figures: Mapping[str, Sequence[Path]],
+    measured: Mapping[str, Measured],
+) -> dict[str, Any]:
     landscape = call.setting.landscape
-    measured = {p.id: call.measured.get(p.id) or measure(landscape, p) for p in outcome.points}
     shown = document(store, landscape, outcome, measured, figures, call.left_out)
     store.record(call_record(call.arguments, call.points, landscape, call.recipe, call.setting.seed, shown))
     return shown

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import resource
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import torch
-
-from landscape.analysis import Context, Cost, Result, Storage, Unstored, resolve
+from landscape.analysis import Context, Result, Storage, Unstored, resolve
 from landscape.errors import AnalysisError, CheckpointError, LandscapeError, TrustError, UsageError
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape.registry import Registry
+from landscape.run.finishing import Meter, check
 from landscape.run.store import RunStore
 from landscape.run.tasks import Group, Request, Task, form_groups, plain_options, satisfies, task_key
 
@@ -76,7 +72,7 @@ def execute(setting: Setting, points: Sequence[Point], requests: Sequence[Reques
     """
     outcome = Outcome(points=list(points))
     for request in requests:
-        meter = _Meter(setting.landscape)
+        meter = Meter(setting.landscape)
         try:
             groups = _groups(setting, points, request, outcome)
         except Exception as error:
@@ -91,7 +87,7 @@ def execute(setting: Setting, points: Sequence[Point], requests: Sequence[Reques
                 continue
             try:
                 outcome.entries.append(_finish(setting, request, task, result, meter))
-            except LandscapeError as error:
+            except Exception as error:
                 _fail(outcome, setting, request, task.group, error)
         _sort(outcome, request, tasks)
         if request.analysis.combine:
@@ -143,8 +139,8 @@ def _run(setting: Setting, request: Request, tasks: list[Task]) -> Iterator[tupl
             try:
                 assert function is not None
                 yield index, function(landscape, task.group, request.options, context=setting.context(task.key))
-            except Exception as error:
-                yield index, error
+            except (Exception, SystemExit) as error:
+                yield index, _as_exception(error)
     elif tasks:
         assert function is not None
         context = setting.context(tasks[0].key, tuple(task.key for task in tasks))
@@ -154,26 +150,23 @@ def _run(setting: Setting, request: Request, tasks: list[Task]) -> Iterator[tupl
             for index, result in function(setting.landscape, groups, request.options, context=context):
                 open_tasks.discard(index)
                 yield index, result
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             for index in sorted(open_tasks):
-                yield index, error
+                yield index, _as_exception(error)
 
 
-def _finish(setting: Setting, request: Request, task: Task, result: Result, meter: _Meter) -> Entry:
+def _as_exception(error: BaseException) -> Exception:
+    """A plugin that calls ``sys.exit`` has failed; it does not end the call."""
+    return error if isinstance(error, Exception) else AnalysisError(f"it called sys.exit({error})")
+
+
+def _finish(setting: Setting, request: Request, task: Task, result: Any, meter: Meter) -> Entry:
     """Complete a result with what only the run knows, check it and store it."""
     analysis = request.analysis
-    bad = [name for name, value in result.summary.items() if isinstance(value, float) and not math.isfinite(value)]
-    if bad:
-        raise AnalysisError(
-            f"{analysis.name} gave {bad[0]} = {result.summary[bad[0]]}, which is not a number to report"
-        )
-    cost = meter.lap()
-    before = setting.context(task.key).previous
-    if before is not None:
-        cost = _sum(before.cost, cost)
+    check(result, analysis.name)
     result = replace(
         result,
-        cost=cost,
+        cost=meter.lap(setting.context(task.key).previous),
         analysis=analysis.name,
         points=tuple(point.id for point in task.group),
         options=plain_options(request.options),
@@ -192,11 +185,11 @@ def _sort(outcome: Outcome, request: Request, tasks: list[Task]) -> None:
     outcome.entries = others + sorted(own, key=lambda entry: order[entry.key])
 
 
-def _combine(setting: Setting, request: Request, outcome: Outcome, meter: _Meter) -> None:
-    """Make the one more result out of all of the call's; it is cheap, so it is made anew each time."""
+def _combine(setting: Setting, request: Request, outcome: Outcome, meter: Meter) -> None:
+    """Make the one more result out of several of the call's; it is cheap, so it is made anew each time."""
     analysis = request.analysis
     entries = [entry for entry in outcome.entries if entry.result.analysis == analysis.name]
-    if not entries or analysis.combine is None:
+    if len(entries) < 2 or analysis.combine is None:
         return
     group = tuple({point.id: point for entry in entries for point in entry.points}.values())
     key = task_key(setting.landscape, group, analysis, request.options, setting.seed, role="combine")
@@ -217,40 +210,3 @@ def _fail(outcome: Outcome, setting: Setting, request: Request, group: Group, er
     if not isinstance(error, LandscapeError):
         text = f"{type(error).__name__}: {text}. Add --debug to see where"
     outcome.failed.append(Failure(request.analysis.name, tuple(point.id for point in group), text))
-
-
-class _Meter:
-    """What was spent since the last lap."""
-
-    def __init__(self, landscape: Landscape) -> None:
-        self.work = landscape.work
-        self.device = landscape.device
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        self.lap()
-
-    def lap(self) -> Cost:
-        now = Cost(time.perf_counter(), self.work.gradients, self.work.hvps, self.work.energies, self._peak())
-        before, self._before = getattr(self, "_before", now), now
-        return Cost(
-            now.seconds - before.seconds,
-            now.gradients - before.gradients,
-            now.hvps - before.hvps,
-            now.energies - before.energies,
-            now.peak_memory_mb,
-        )
-
-    def _peak(self) -> float:
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**20
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def _sum(before: Cost, now: Cost) -> Cost:
-    return Cost(
-        before.seconds + now.seconds,
-        before.gradients + now.gradients,
-        before.hvps + now.hvps,
-        before.energies + now.energies,
-        max(before.peak_memory_mb, now.peak_memory_mb),
-    )

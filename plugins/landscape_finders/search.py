@@ -81,7 +81,7 @@ def _found(landscape: Landscape, a: Tensor, b: Tensor, search: Search, task: Con
         return replace(path, messages=(f"connected: barrier {path.barrier:.4g}, below {search.connected_below:.4g}",))
     if search.climb and path.barrier > tolerance:
         return crossed(landscape, path, search.method, search.max_gradients, tolerance, rng)
-    return _settled(path, state, tolerance)
+    return _settled(path, state, search, tolerance)
 
 
 def _beginning(landscape: Landscape, line: Tensor, search: Search, task: Context) -> tuple[Tensor, int, int]:
@@ -124,11 +124,12 @@ def _measured(landscape: Landscape, state: StringState, tolerance: float) -> Pat
     )
 
 
-def _settled(path: Path, state: StringState, tolerance: float) -> Path:
-    """The verdict on a path that was not climbed."""
+def _settled(path: Path, state: StringState, search: Search, tolerance: float) -> Path:
+    """The verdict on a path that was not climbed. Only one that reached ``connected_below`` has budget to spare."""
     if state.gradient_evaluations == state.started_at:
         text = f"no step fitted in the budget; the barrier is {path.barrier:.3g}"
         return replace(path, converged=False, budget_spent=True, messages=(text,))
+    path = replace(path, budget_spent=state.best_barrier > (search.connected_below or 0.0))
     fell = state.halfway_barrier - state.best_barrier
     if path.bracket > tolerance:
         text = f"the maximum is bracketed only to {path.bracket:.3g}, wanted {tolerance:.3g}"
@@ -140,4 +141,4 @@ def _settled(path: Path, state: StringState, tolerance: float) -> Path:
             path, messages=(f"the barrier fell by {fell:.2g} over the second half, less than {tolerance:.2g}",)
         )
     text = f"budget spent; the barrier fell by {fell:.3g} over its second half, more than {tolerance:.3g}"
-    return replace(path, converged=False, budget_spent=True, messages=(text,))
+    return replace(path, converged=False, messages=(text,))

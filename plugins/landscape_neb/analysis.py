@@ -82,7 +82,8 @@ def _messages(pair: Sequence[Point], path: Path, options: NebOptions) -> tuple[s
     """What the reader has to know: first that a partner was made, then the verdict, then how to go on."""
     made = (pair[1].source,) if partner_of(pair[1]) else ()
     same = ("both ends are the same minimum to a thousandth of their size",) if same_minimum(*pair) else ()
-    more = (f"to go on from here: --neb.max-gradients {2 * options.max_gradients}",) if path.budget_spent else ()
+    unfinished = path.budget_spent and not path.converged
+    more = (f"to go on from here: --neb.max-gradients {2 * options.max_gradients}",) if unfinished else ()
     return made + same + path.messages + more
 
 

@@ -47,7 +47,9 @@ def install(folder: Path, project: str) -> None:
     described = tomllib.loads(project)["project"]
     info = folder / f"{described['name'].replace('-', '_')}-{described['version']}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {described['name']}\nVersion: {described['version']}\n")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {described['name']}\nVersion: {described['version']}\n"
+    )
     groups = described["entry-points"].items()
     lines = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()) for group, points in groups]
     (info / "entry_points.txt").write_text("".join(lines))

@@ -222,6 +222,41 @@ def test_what_is_not_finite_is_a_failure() -> None:
     assert "value = inf" in outcome.failed[0].error
 
 
+@pytest.mark.parametrize(
+    ("summary", "messages", "says"),
+    [
+        ({"v": [1.0, float("nan")]}, (), "v = nan"),
+        ({"v": None}, (), "v = None"),
+        ({"v": torch.tensor(1.0)}, (), "v = tensor"),
+        ({"v": np.float32(1)}, (), "plain numbers"),
+        ({}, "hello", "tuple of strings"),
+    ],
+)
+def test_a_malformed_result_is_a_failure_of_its_plugin(summary: Any, messages: Any, says: str) -> None:
+    global malformed
+    malformed = Result(xr.Dataset(), summary, messages=messages)
+    analysis = Analysis("bad", "", Options, f"{HERE}:returns_malformed")
+    outcome = execute(setting(), points(2), [Request(analysis, Options()), Request(SINGLE, Options())])
+    assert [says in failure.error and "bad" in failure.error for failure in outcome.failed] == [True, True]
+    assert len(outcome.entries) == 2
+
+
+malformed: Any = None
+
+
+def returns_malformed(landscape: Any, points: Sequence[Point], options: Options, *, context: Context) -> Result:
+    return malformed
+
+
+def exits(landscape: Any, points: Sequence[Point], options: Options, *, context: Context) -> Result:
+    raise SystemExit(3)
+
+
+def test_a_plugin_that_exits_has_failed() -> None:
+    outcome = execute(setting(), points(1), [Request(Analysis("exits", "", Options, f"{HERE}:exits"), Options())])
+    assert outcome.failed[0].error == "it called sys.exit(3)"
+
+
 def test_cost_is_what_the_landscape_was_asked_for() -> None:
     outcome = execute(setting(), points(2), [Request(SINGLE, Options())])
     assert [entry.result.cost.energies for entry in outcome.entries] == [1, 1]
