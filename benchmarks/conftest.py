@@ -21,7 +21,7 @@ _rows: list[tuple[str, str, str]] = []
 
 @pytest.fixture
 def row() -> Callable[[str, str, object], None]:
-    """Note what was measured, what was wanted, and the figure; it stands in the table even if the test then fails."""
+    """Note what was measured, what was wanted, and the figure: it stands in the table even if the test fails."""
 
     def note(what: str, wanted: str, measured: object) -> None:
         _rows.append((what, wanted, f"{measured:.3g}" if isinstance(measured, float) else str(measured)))

@@ -133,7 +133,15 @@ def _analyze(
             debug=debug,
         )
         measured = {point.id: one for point, one in zip(loaded.points, loaded.measured, strict=True)}
-        call = Call(setting, loaded.points, requests, arguments, loaded.recipe, loaded.left_out, measured)
+        call = Call(
+            setting,
+            loaded.points,
+            requests,
+            ["landscape", "analyze", *arguments],
+            loaded.recipe,
+            loaded.left_out,
+            measured,
+        )
         done = carry_out(call, store)
     if given.json:
         print(json.dumps(done.shown, indent=1, allow_nan=False))

@@ -13,7 +13,8 @@ __all__ = ["run"]
 UNKNOWN = {
     "model": "not known: say --model",
     "data": "not known: say --data",
-    "objective": "a LightningModule's training_step, else say --objective",
+    "objective": "a LightningModule's training_step (a mean, weighted by the batch size unless it returns a weight), "
+    "else say --objective",
 }
 
 

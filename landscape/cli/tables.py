@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from landscape.labels import short_labels
+
 __all__ = ["landscape_line", "notice", "number", "print_results"]
 
 WIDE = 4
@@ -56,6 +58,8 @@ def print_results(shown: Mapping[str, Any]) -> None:
         console.print(escape(line))
     for (analysis, _), group in groupby(shown["results"], key=lambda r: (r["analysis"], len(r["points"]))):
         results = list(group)
+        labels = short_labels(dict.fromkeys(point for result in results for point in result["points"]))
+        results = [{**result, "points": [labels[point] for point in result["points"]]} for result in results]
         console.print(_beside(analysis, results) if len(results) <= WIDE else _below(analysis, results))
         for result in results:
             mark = "" if result["converged"] else "not converged: "

@@ -55,12 +55,15 @@ class Objective:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the name and, where Python has it, of the source of the loss."""
+        """A hash of the names and, where Python has it, of the source of the loss."""
+        function = inspect.unwrap(self.loss)
+        owner = function if hasattr(function, "__qualname__") else type(function)
         try:
-            source = inspect.getsource(inspect.unwrap(self.loss))
+            source = inspect.getsource(function)
         except (OSError, TypeError):
             source = ""
-        return hashlib.sha256(f"{self.name}|{source}".encode()).hexdigest()
+        identity = f"{self.name}|{owner.__module__}:{owner.__qualname__}|{source}"
+        return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def as_objective(value: Any) -> Objective:
@@ -217,4 +220,4 @@ def training_step_objective(module: nn.Module) -> Objective:
         return mean.reshape(()) * weight, weight
 
     loss.__wrapped__ = step  # type: ignore[attr-defined]  # its source, not this one's, enters the fingerprint
-    return Objective(f"{step.__module__}:{step.__qualname__}", loss)
+    return Objective("training_step", loss)

@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 
 from landscape.analysis import Cost, Result, resolve
+from landscape.labels import short_labels
 from landscape.run.opened import Run, open_run
 from landscape.run.store import write_atomically
 
@@ -85,9 +86,10 @@ def _call(call: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _section(analysis: str, results: Sequence[Result]) -> Section:
     names = list(dict.fromkeys(name for result in results for name in result.summary))
+    labels = short_labels(dict.fromkeys(point for result in results for point in result.points))
     rows = [
         (
-            " – ".join(result.points),
+            " – ".join(labels[point] for point in result.points),
             [number(result.summary.get(name)) for name in names],
             result.converged,
             result.messages,

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from landscape.analysis import Result
+from landscape.labels import short_labels
 
 __all__ = ["plot"]
 
@@ -26,9 +27,10 @@ def plot(results: Sequence[Result]) -> dict[str, Figure]:
     axes = figure.add_subplot()
     top = max(result.data.sizes["rank_top"] for result in results)
     bottom = max(result.data.sizes["rank_bottom"] for result in results)
+    labels = short_labels(dict.fromkeys(point for result in results for point in result.points))
     offsets = np.linspace(-SPREAD / 2, SPREAD / 2, len(results)) if len(results) > 1 else [0.0]
     for index, (result, offset) in enumerate(zip(results, offsets, strict=True)):
-        _draw(axes, result.data, index, ", ".join(result.points), top + GAP + bottom + 1, offset)
+        _draw(axes, result.data, index, ", ".join(labels[p] for p in result.points), top + GAP + bottom + 1, offset)
     axes.axhline(0, color="0.75", linewidth=0.8, zorder=0)
     axes.set_ylabel("Hessian eigenvalue  [loss / parameter²]")
     axes.set_xlabel("rank from the top" + (" … from the bottom" if bottom else ""))

@@ -88,7 +88,7 @@ def _messages(pair: Sequence[Point], path: Path, options: NebOptions) -> tuple[s
 
 
 def _data(landscape: Landscape, line: Path, path: Path) -> xr.Dataset:
-    loss = {"long_name": f"mean {landscape.info.objective}", "units": landscape.info.objective}
+    loss = {"long_name": "mean loss", "units": landscape.info.objective}
     arc = {"long_name": "normalised arc length", "units": "1"}
     data = xr.Dataset(
         {

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from landscape.analysis import Result
+from landscape.labels import short_labels
 
 __all__ = ["plot"]
 
@@ -27,8 +28,10 @@ def plot(results: Sequence[Result]) -> dict[str, Figure]:
     figure = Figure(figsize=(3.4 * columns + 1.2, 2.9 * rows + (1.5 if with_error else 0.3)), layout="constrained")
     ratios = {"height_ratios": [2, 1]} if with_error else {}
     axes = figure.subplots(rows * panels, columns, squeeze=False, sharex=with_error, gridspec_kw=ratios)
+    labels = short_labels(dict.fromkeys(point for result in shown for point in result.points))
     for number, result in enumerate(shown):
-        _energy(axes[number // columns, number % columns], result, legend=number == 0)
+        pair = " – ".join(labels[point] for point in result.points)
+        _energy(axes[number // columns, number % columns], result, pair, legend=number == 0)
     if with_error:
         _error(axes[1, 0], shown[0])
     for spare in axes.flat[len(shown) * panels :]:
@@ -40,7 +43,7 @@ def plot(results: Sequence[Result]) -> dict[str, Figure]:
     return {"path": figure}
 
 
-def _energy(axis: Axes, result: Result, legend: bool) -> None:
+def _energy(axis: Axes, result: Result, pair: str, legend: bool) -> None:
     data = result.data
     axis.plot(data["time_linear"], data["energy_linear"], color=_LINE, lw=1.4, ls="--", label="straight line")
     axis.plot(data["time"], data["energy"], color=_PATH, lw=1.8, label=str(result.summary["finder"]))
@@ -51,9 +54,10 @@ def _energy(axis: Axes, result: Result, legend: bool) -> None:
     everything = np.concatenate([data["energy"].values, data["energy_linear"].values])
     if everything.min() > 0 and everything.max() > _DECADES * data["energy"].values.max():
         axis.set_yscale("log")
-    axis.set_ylabel(data["energy"].attrs["long_name"].removesuffix(" on the path"))
+    units = data["energy"].attrs["units"]
+    axis.set_ylabel(units if units == "energy" else f"mean loss ({units})")
     text = f"barrier {result.summary['barrier']:.3g}, line {result.summary['barrier_linear']:.3g}"
-    axis.set_title(" – ".join(result.points) + ("\n" if result.points else "") + text, fontsize=9)
+    axis.set_title(pair + ("\n" if pair else "") + text, fontsize=9)
     _clean(axis)
     if legend:
         axis.legend(frameon=False, fontsize=8)

@@ -16,7 +16,7 @@ from landscape.registry import GROUP, registry
 ROOT = Path(__file__).parents[2]
 
 LAYERS = [
-    ("errors",),
+    ("errors", "labels"),
     ("hooks", "parameters"),
     ("analysis",),
     ("curvature", "paths", "symmetry"),

@@ -1,0 +1,21 @@
+"""Labels are short, distinct and never empty."""
+
+import pytest
+
+from landscape.labels import short_labels
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["seed0/checkpoints/last", "seed1/checkpoints/last"], ["seed0", "seed1"]),
+        (["a/last", "b/best"], ["a/last", "b/best"]),
+        (["A", "B"], ["A", "B"]),
+        (["x/y/last"], ["x/y/last"]),
+        (["last", "a/last"], ["last", "a/last"]),
+        (["a/last", "a/last#2"], ["a/last", "a/last#2"]),
+        ([], []),
+    ],
+)
+def test_labels(ids: list[str], expected: list[str]) -> None:
+    assert list(short_labels(ids).values()) == expected
