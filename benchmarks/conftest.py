@@ -36,8 +36,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     lines = [
         "# Acceptance",
         "",
-        "Written by `make acceptance`; do not edit. Each row is asserted by `benchmarks/test_acceptance.py`, except those",
-        "that only measure (wanted: –). Cost in gradients and ratios do not depend on the machine's speed; seconds do.",
+        "Written by `make acceptance`; do not edit. Each row is asserted by `benchmarks/test_acceptance.py`,",
+        "except those that only measure (wanted: –). Cost in gradients and ratios do not depend on the machine's speed; seconds do.",
         "",
         machine
         + (", GPU " + torch.cuda.get_device_name() if torch.cuda.is_available() else ", GPU: not measured")

@@ -47,6 +47,11 @@ class Spec:
         name = source.__qualname__ if isinstance(source, type) else type(source).__qualname__
         return cls(name, named_by=named_by, by_user=True, live=source)
 
+    def in_words(self) -> str:
+        """The spec in one phrase."""
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.init_args.items())
+        return f"{self.class_path}({arguments})"
+
     def to_plain(self) -> dict[str, Any]:
         """The spec as strings, numbers, lists and dicts."""
         if self.live is not None:

@@ -58,12 +58,7 @@ def _print_files(names: Sequence[str], named: Any, options: Any) -> None:
         whole = named.or_else(checkpoint.recipe).or_else(working_folder_recipe())
         for part in PARTS:
             spec = getattr(whole, part)
-            print(f"  {part.ljust(9)} " + (_words(spec) if spec else UNKNOWN[part]))
-
-
-def _words(spec: Any) -> str:
-    arguments = ", ".join(f"{name}={value!r}" for name, value in spec.init_args.items())
-    return f"{spec.class_path}({arguments})   from {spec.named_by}"
+            print(f"  {part.ljust(9)} " + (f"{spec.in_words()}   from {spec.named_by}" if spec else UNKNOWN[part]))
 
 
 def _print_loss(names: Sequence[str], named: Any, options: Any, debug: bool) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,68 +13,20 @@ import torch
 from torch import Tensor, nn
 
 from landscape.analysis import resolve
-from landscape.checkpoints.building import build, locate
 from landscape.checkpoints.checkpoint import Checkpoint
 from landscape.checkpoints.files import expand, point_ids, read
 from landscape.checkpoints.matching import match
 from landscape.checkpoints.recipe import Recipe, Spec
 from landscape.checkpoints.yaml_recipes import working_folder_recipe
-from landscape.errors import ArchitectureError, CheckpointError, LandscapeError, UsageError, did_you_mean
-from landscape.landscapes.batches import materialise
-from landscape.landscapes.checks import check_deterministic, check_finite
+from landscape.errors import ArchitectureError, CheckpointError, LandscapeError, UsageError
+from landscape.landscapes.checks import check_finite
 from landscape.landscapes.network import NetworkLandscape
-from landscape.landscapes.objectives import Objective, as_objective, training_step_objective
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import ParameterSpace, Point, content_hash
 from landscape.registry import Registry, registry
+from landscape.run.rebuilding import DTYPES, LoadOptions, Rebuilder, check_evaluable, pick_device
 
 __all__ = ["LeftOut", "LoadOptions", "Loaded", "Measured", "load_points", "measure", "partner_opener"]
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
-BATCH_NORM = ("recalibrate", "frozen", "interpolate")
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """How checkpoints are read and evaluated.
-
-    Attributes
-    ----------
-    device
-        ``auto`` (a GPU where there is one), ``cpu`` or ``cuda:N``.
-    dtype
-        ``float32`` or ``float64``; default: the checkpoint's own, half precision computed in float32, ``zoo:`` in
-        float64.
-    seed
-        Seeds everything that is drawn: the order of the data, augmentation, probes, partners.
-    bn
-        Batch-norm statistics away from the checkpoints: ``recalibrate`` on the data, ``frozen`` or ``interpolate``.
-    split
-        ``train``, ``val`` or ``test``.
-    batch_size
-        Samples in a mini-batch; default: the loader's own, else 128.
-    max_samples
-        Measure on a random subset of so many samples.
-    trust
-        Let files name code that is run.
-    strict
-        Refuse when one of many files is bad, instead of leaving it out.
-    """
-
-    device: str = "auto"
-    dtype: str | None = None
-    seed: int = 0
-    bn: str = "recalibrate"
-    split: str = "train"
-    batch_size: int | None = None
-    max_samples: int | None = None
-    trust: bool = False
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        for name, value, known in (("dtype", self.dtype, DTYPES), ("bn", self.bn, BATCH_NORM)):
-            if value is not None and value not in known:
-                raise UsageError(f"{name} {value!r} is unknown{did_you_mean(value, known)} Take {' or '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -103,21 +55,6 @@ class Loaded:
     left_out: list[LeftOut]
     recipe: Recipe
     containers: list[str]
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of a name; ``auto`` is the GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["no GPU was found"]
-        raise UsageError(
-            f"device {name!r} cannot be used here. Take auto, cpu or a GPU ({', '.join(found)})"
-        ) from error
-    return device
 
 
 def load_points(sources: Sequence[Any], recipe: Recipe, options: LoadOptions) -> Loaded:
@@ -163,7 +100,8 @@ def _open_files(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, kn
     if recipe.model is None and live:
         recipe = replace(recipe, model=Spec.of(live[0], "the live module"))
     hyper_parameters = checkpoints[0].hyper_parameters if checkpoints else {}
-    model = _build_model(recipe, hyper_parameters, options, where=str(sources[0]))
+    rebuilder = Rebuilder(recipe, options, known, hyper_parameters)
+    model = rebuilder.model(where=str(sources[0]))
     ids = point_ids([c.path for c in checkpoints])
     points, containers = [], []
     for checkpoint, name in zip(checkpoints, ids, strict=True):
@@ -175,9 +113,9 @@ def _open_files(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, kn
         containers.append("live module")
     if not points:
         raise CheckpointError(f"none of the checkpoints can be used. {left_out[0].reason}")
-    landscape = _network(model, recipe, hyper_parameters, options, points, known)
+    landscape = rebuilder.landscape(model, points[0].vector.dtype)
     points = [point.to(landscape.device, landscape.dtype) for point in points]
-    _check_evaluable(landscape, points[0])
+    check_evaluable(landscape, points[0])
     landscape = landscape.anchored(points)
     return Loaded(landscape, points, [measure(landscape, point) for point in points], left_out, recipe, containers)
 
@@ -214,29 +152,9 @@ def _check_agreement(asked: Recipe, checkpoints: Sequence[Checkpoint]) -> None:
             first, other = getattr(checkpoints[0].recipe, part), getattr(checkpoint.recipe, part)
             if getattr(asked, part) is None and first and other and first.to_plain() != other.to_plain():
                 raise UsageError(
-                    f"{checkpoint.path} names the {part} {_words(other)}, {checkpoints[0].path} names {_words(first)}: "
-                    f"points of one landscape share it. Say which with --{part}"
+                    f"{checkpoint.path} names the {part} {other.in_words()}, {checkpoints[0].path} names "
+                    f"{first.in_words()}: points of one landscape share it. Say which with --{part}"
                 )
-
-
-def _words(spec: Spec) -> str:
-    """A spec in one phrase."""
-    arguments = ", ".join(f"{name}={value!r}" for name, value in spec.init_args.items())
-    return f"{spec.class_path}({arguments})"
-
-
-def _build_model(recipe: Recipe, hyper_parameters: Mapping[str, Any], options: LoadOptions, where: str) -> nn.Module:
-    if recipe.model is None:
-        raise CheckpointError(
-            f"{where} does not say which model it belongs to. Name its class: --model PKG.MOD:CLASS or "
-            f"--model FILE.py:CLASS (its arguments as --model.ARG VALUE)"
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        model = build(recipe.model, trust=options.trust, hyper_parameters=hyper_parameters)
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"{recipe.model.class_path} gave a {type(model).__name__}, a torch.nn.Module is wanted")
-    return model
 
 
 def _point(checkpoint: Checkpoint, model: nn.Module, name: str) -> Point:
@@ -254,9 +172,7 @@ def _point(checkpoint: Checkpoint, model: nn.Module, name: str) -> Point:
 
 def _one_dtype(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Mixed precision in one vector: the widest dtype holds all."""
-    widest = torch.float16
-    for tensor in tensors.values():
-        widest = torch.promote_types(widest, tensor.dtype)
+    widest = reduce(torch.promote_types, (tensor.dtype for tensor in tensors.values()))
     return {name: tensor.to(widest) for name, tensor in tensors.items()}
 
 
@@ -265,81 +181,6 @@ def _live_point(module: nn.Module, model: nn.Module, index: int) -> Point:
     name = type(module).__name__ + (f"#{index + 1}" if index else "")
     checkpoint = Checkpoint(state, Path(name), "live module")
     return replace(_point(checkpoint, model, name), source=f"live {type(module).__name__}")
-
-
-def _network(
-    model: nn.Module,
-    recipe: Recipe,
-    hyper_parameters: Mapping[str, Any],
-    options: LoadOptions,
-    points: Sequence[Point],
-    known: Registry,
-) -> NetworkLandscape:
-    device = pick_device(options.device)
-    stored = points[0].vector.dtype
-    dtype = DTYPES[options.dtype] if options.dtype else (stored if stored == torch.float64 else torch.float32)
-    objective = _objective(recipe, model, options, known)
-    data_spec = recipe.data
-    if data_spec is None:
-        raise CheckpointError(
-            "no data to evaluate the loss on. Name them: --data PKG.MOD:FN or --data FILE.py:FN "
-            "(a LightningDataModule, a Dataset, a DataLoader, tensors, or a function that returns one)"
-        )
-    data = build(data_spec, trust=options.trust)
-    batches = materialise(
-        data,
-        split=options.split,
-        batch_size=options.batch_size,
-        max_samples=options.max_samples,
-        seed=options.seed,
-        device=device,
-        dtype=dtype,
-    )
-    model_spec = recipe.model
-    assert model_spec is not None
-    factory = (
-        None
-        if model_spec.live is not None
-        else partial(build, model_spec, trust=options.trust, hyper_parameters=hyper_parameters)
-    )
-    return NetworkLandscape(
-        model, objective, batches, batch_norm=options.bn, factory=factory, device=device, dtype=dtype
-    )
-
-
-def _objective(recipe: Recipe, model: nn.Module, options: LoadOptions, known: Registry) -> Objective:
-    spec = recipe.objective
-    if spec is None:
-        if hasattr(model, "training_step"):
-            return training_step_objective(model)
-        raise CheckpointError(
-            f"no objective: {type(model).__name__} has no training_step. Name a loss: --objective "
-            f"{'|'.join(known.objectives)} or PKG.MOD:FN"
-        )
-    if spec.live is None and ":" not in spec.class_path and "." not in spec.class_path:
-        if spec.class_path == "training_step":
-            return training_step_objective(model)
-        if spec.class_path not in known.objectives:
-            hint = did_you_mean(spec.class_path, known.objectives)
-            raise UsageError(
-                f"unknown objective {spec.class_path!r}{hint} Take {', '.join(known.objectives)}, or PKG.MOD:FN"
-            )
-        return as_objective(resolve(known.objectives[spec.class_path].objective))
-    return as_objective(locate(spec, trust=options.trust))
-
-
-def _check_evaluable(landscape: NetworkLandscape, point: Point) -> None:
-    """Refuse a model that cannot be evaluated on the data, or not twice with the same loss."""
-    try:
-        check_deterministic(landscape, point)
-    except (LandscapeError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        info = landscape.info
-        raise CheckpointError(
-            f"{info.name} with {info.objective} cannot be evaluated on {info.data}: {type(error).__name__}: {error}. "
-            f"Do --data and --objective fit the model? --debug shows where"
-        ) from error
 
 
 def measure(landscape: Landscape, point: Point) -> Measured:

@@ -14,8 +14,8 @@ from typing import Any
 
 KILLS_IN_TESTS = 2
 CALL = ["zoo:mueller-brown", "--plugin", "neb", "--neb.climb", "true", "--neb.max-gradients", "3000", "--json"]
-START, LENGTH = 1.5, 4.0
-"""Seconds after which the process is at work, and for about how long."""
+BETWEEN = (1.5, 5.0)
+"""Seconds after which a process is killed: it has loaded by the first and may just have finished by the second."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def check_killed_runs(folder: Path, kills: int, seed: int) -> Killed:
     for _ in range(kills):
         process = _process(out)
         try:
-            process.wait(START + LENGTH * rng.random() / kills)
+            process.wait(rng.uniform(*BETWEEN))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
         process.communicate()
