@@ -30,14 +30,14 @@ def row() -> Callable[[str, str, object], None]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not _rows:
+    if not _rows or session.config.option.keyword:  # a part of the measurements is no table
         return
     machine = f"Python {platform.python_version()}, torch {version('torch')}, one thread, {platform.machine()}"
     lines = [
         "# Acceptance",
         "",
         "Written by `make acceptance`; do not edit. Each row is asserted by `benchmarks/test_acceptance.py`,",
-        "except those that only measure (wanted: –). Cost in gradients and ratios do not depend on the machine's speed; seconds do.",
+        "except those that only measure (wanted: –). Seconds depend on the machine; gradients and ratios hardly do.",
         "",
         machine
         + (", GPU " + torch.cuda.get_device_name() if torch.cuda.is_available() else ", GPU: not measured")
