@@ -79,8 +79,9 @@ def _show(known: Registry, name: str, as_json: bool) -> None:
         )
         return
     print(f"{name}: {offer.summary}   [{known.shipped_by[name]}]")
+    head = f"--{name}" if name in known.analyses else "--ANALYSIS.finder-options"
     for option in options:
-        flag = f"--{name}.{option['name'].replace('_', '-')}"
+        flag = f"{head}.{option['name'].replace('_', '-')}"
         print(f"\n  {flag}  {option['type']}, default {option['default']}\n      {option['help']}")
 
 
