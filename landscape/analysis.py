@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
     from landscape.parameters import Point
 
-__all__ = ["Analysis", "Context", "Cost", "NamedObjective", "PathFinder", "Result", "Source", "Storage", "resolve"]
+__all__ = [
+    "Analysis",
+    "Context",
+    "Cost",
+    "NamedObjective",
+    "PathFinder",
+    "Result",
+    "Source",
+    "Storage",
+    "Unstored",
+    "resolve",
+]
 
 
 def resolve(target: str) -> Any:
@@ -280,6 +291,3 @@ class Context:
     def open_point(self, source: str) -> Point:
         """The point in a file that an option names."""
         return self.opener(source)
-
-
-Groups = Sequence[Sequence["Point"]]

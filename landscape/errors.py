@@ -13,6 +13,7 @@ __all__ = [
     "TrustError",
     "UsageError",
     "did_you_mean",
+    "one_line",
 ]
 
 
@@ -54,3 +55,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``. Did you mean 'x'?`` for the nearest known name, or a full stop: what ends a sentence on an unknown one."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f". Did you mean {close[0]!r}?" if close else "."
+
+
+def one_line(text: object, most: int | None = None) -> str:
+    """A text, such as another library's error, on one line, cut after ``most`` characters."""
+    return " ".join(str(text).split())[:most]

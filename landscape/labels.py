@@ -1,10 +1,11 @@
-"""Short labels for figures and tables: what is common to the ends of all ids is left out."""
+"""How points and values are written where people read them: in figures, tables and the report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["short_labels"]
+__all__ = ["number", "short_labels"]
 
 
 def short_labels(ids: Iterable[str]) -> dict[str, str]:
@@ -21,3 +22,14 @@ def short_labels(ids: Iterable[str]) -> dict[str, str]:
             break
         labels = shorter
     return labels
+
+
+def number(value: Any) -> str:
+    """A value at the precision people read; empty for what does not apply (None)."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(number, value))
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from landscape.checkpoints.lightning_files import noted_arguments
 from landscape.checkpoints.recipe import Recipe, Spec, plain_difference
 from landscape.checkpoints.writing import missing_arguments, spec_of
 from landscape.errors import LandscapeError, UsageError
 
 __all__ = ["LandscapeCheckpoint"]
-
-_LIGHTNING_NOTES = ("_class_path", "_instantiator")
 
 
 class LandscapeCheckpoint(pl.Callback):
@@ -119,7 +118,7 @@ def _spec(thing: Any, arguments: Mapping[str, Any] | None, flag: str) -> Spec | 
 
 def _noted(thing: Any, flag: str) -> dict[str, Any]:
     """The plain ones among an object's hyperparameters."""
-    noted = {name: value for name, value in dict(thing.hparams).items() if name not in _LIGHTNING_NOTES}
+    noted = noted_arguments(thing.hparams)
     problems = {name: plain_difference(value, name) for name, value in noted.items()}
     for problem in filter(None, problems.values()):
         _warn(f"{type(thing).__name__}: {problem}, which a file cannot keep and is left out: pass {flag}=dict(...)")

@@ -61,7 +61,7 @@ class ParameterSpace:
         """Named tensors (views) from vectors; leading dimensions are kept."""
         parts = torch.split(vectors, list(self.sizes), dim=-1)
         lead = vectors.shape[:-1]
-        return {n: part.reshape(*lead, *s) for n, part, s in zip(self.names, parts, self.shapes, strict=True)}
+        return {n: part.reshape((*lead, *s)) for n, part, s in zip(self.names, parts, self.shapes, strict=True)}
 
     def difference(self, other: ParameterSpace) -> str | None:
         """The first way in which another space differs from this one, in words; None if it does not."""

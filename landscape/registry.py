@@ -18,7 +18,7 @@ import pluggy
 
 import landscape.hooks as specifications
 from landscape.analysis import Analysis, NamedObjective, PathFinder, Source
-from landscape.errors import UsageError, did_you_mean
+from landscape.errors import UsageError, did_you_mean, one_line
 
 __all__ = ["GROUP", "BrokenPlugin", "Registry", "collect", "registry"]
 
@@ -140,8 +140,7 @@ def collect(points: list[EntryPoint]) -> Registry:
                 if taken:
                     raise ValueError(f"{taken[0]!r} is already offered by {shipped[taken[0]]}")
         except (Exception, SystemExit) as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())
-            broken.append(BrokenPlugin(_distribution(point), point.name, text))
+            broken.append(BrokenPlugin(_distribution(point), point.name, one_line(f"{type(error).__name__}: {error}")))
             continue
         for kind, named in offers.items():
             found[kind].update(named)

@@ -69,8 +69,10 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 
 def _own_arguments(model: nn.Module) -> dict[str, Any]:
     """What a LightningModule noted by ``save_hyperparameters()``."""
+    from landscape.checkpoints.lightning_files import noted_arguments
+
     noted = getattr(model, "hparams", None)
-    return dict(noted) if isinstance(noted, Mapping) else {}
+    return noted_arguments(noted) if isinstance(noted, Mapping) else {}
 
 
 def _verify(model: nn.Module, arguments: Mapping[str, Any]) -> None:

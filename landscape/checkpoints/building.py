@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import types
 import typing
@@ -15,7 +14,7 @@ from typing import Any
 
 from landscape.checkpoints.importing import fault, locate
 from landscape.checkpoints.recipe import Spec
-from landscape.errors import LandscapeError, TrustError
+from landscape.errors import LandscapeError, TrustError, did_you_mean
 
 __all__ = ["build", "locate"]
 
@@ -74,19 +73,19 @@ def _call(spec: Spec, found: Callable[..., Any], arguments: Mapping[str, Any]) -
     try:
         inspect.signature(found).bind(**typed)
     except TypeError as error:
-        raise fault(spec, f"{spec.class_path} is {error}{_signature(found)}") from None
+        raise fault(spec, f"{spec.class_path} is {error}; it takes {_names(_parameters(found)[0])}") from None
     except ValueError:
         pass  # a builtin without a signature: the call itself tells
     try:
         return found(**typed)
     except LandscapeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise fault(spec, f"{spec.class_path} failed with {type(error).__name__}: {error}") from error
 
 
-def _signature(found: Callable[..., Any]) -> str:
-    return "; it takes " + (", ".join(_parameters(found)[0]) or "no arguments")
+def _names(parameters: Mapping[str, inspect.Parameter]) -> str:
+    return ", ".join(parameters) or "no arguments"
 
 
 def _typed(spec: Spec, found: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,9 +95,8 @@ def _typed(spec: Spec, found: Callable[..., Any], arguments: Mapping[str, Any]) 
     known, open_ended = _parameters(found)
     unknown = [name for name in arguments if name not in known]
     if unknown and not open_ended:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else _signature(found)
-        raise fault(spec, f"{spec.class_path} has no argument {unknown[0]!r}{hint}")
+        hint = did_you_mean(unknown[0], known)
+        raise fault(spec, f"{spec.class_path} has no argument {unknown[0]!r}{hint} It takes {_names(known)}")
     checked = {name: value for name, value in arguments.items() if name in known}
     return {**arguments, **_validated(spec, found, checked, {name for name in known if name not in checked})}
 

@@ -96,6 +96,8 @@ def read(path: Path, formats: Sequence[Source], *, trust: bool) -> Checkpoint:
     """
     if not path.exists():
         raise CheckpointError(f"{path}: no such file; check the path, or give a folder or a pattern in quotes")
+    if not (path.is_file() or path.is_dir()):
+        raise CheckpointError(f"{path}: neither a file nor a folder; name a checkpoint")
     if path.is_file() and path.stat().st_size == 0:
         raise CheckpointError(f"{path}: is empty; was the disk full when it was saved?")
     for source in formats:

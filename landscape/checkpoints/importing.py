@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import sys
@@ -12,9 +11,9 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from landscape.checkpoints.recipe import Spec
-from landscape.errors import CheckpointError, LandscapeError, TrustError, UsageError
+from landscape.errors import CheckpointError, LandscapeError, TrustError, UsageError, did_you_mean, one_line
 
-__all__ = ["fault", "locate"]
+__all__ = ["append_to_path", "fault", "locate"]
 
 _KINDS = "an nn.Module, LightningModule, LightningDataModule or Dataset class"
 _WRITE = "write pkg.mod:Name or FILE.py:Name"
@@ -41,7 +40,7 @@ def locate(spec: Spec, *, trust: bool) -> Any:
 def fault(spec: Spec, text: str) -> LandscapeError:
     """An error about a spec: of usage where the user named it, of the checkpoint where a file did."""
     kind = UsageError if spec.by_user else CheckpointError
-    return kind(f"{spec.named_by}: {' '.join(text.split())}")
+    return kind(f"{spec.named_by}: {one_line(text)}")
 
 
 def _untrusted(spec: Spec, reason: str) -> TrustError:
@@ -69,14 +68,13 @@ def _refuse_by_name(spec: Spec) -> None:
 
 
 def _is_model_or_data(found: object) -> bool:
-    """Whether it is a class of the kinds that a file may name. Lightning is looked for only where it is loaded."""
+    """Whether it is a class of the kinds that a file may name."""
     import torch
 
-    kinds: list[type] = [torch.nn.Module, torch.utils.data.Dataset]
-    for lightning in ("pytorch_lightning", "lightning.pytorch"):
-        if lightning in sys.modules:
-            kinds.append(sys.modules[lightning].LightningDataModule)
-    return isinstance(found, type) and issubclass(found, tuple(kinds))
+    from landscape.landscapes.batches import data_module_types
+
+    kinds = (torch.nn.Module, torch.utils.data.Dataset, *data_module_types())
+    return isinstance(found, type) and issubclass(found, kinds)
 
 
 def _from_file(spec: Spec) -> Any:
@@ -95,7 +93,7 @@ def _file_of(module: ModuleType) -> Path | None:
 
 
 def _run_file(spec: Spec, path: Path) -> ModuleType:
-    _append_to_path(path.parent)
+    append_to_path(path.parent)
     name = f"landscape_script_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
     loader = SourceFileLoader(name, str(path))
     module = ModuleType(name)
@@ -114,7 +112,7 @@ def _from_module(spec: Spec) -> Any:
     module, name = _split(spec.class_path)
     if not module or not name:
         raise fault(spec, f"{spec.class_path!r} is no import string; {_WRITE}")
-    _append_to_path(Path.cwd())
+    append_to_path(Path.cwd())
     names = [name]
     while True:
         try:
@@ -143,14 +141,12 @@ def _attribute(spec: Spec, module: ModuleType, *names: str) -> Any:
     found: Any = module
     for name in ".".join(names).split("."):
         if not hasattr(found, name):
-            near = difflib.get_close_matches(name, dir(found), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise fault(spec, f"{getattr(found, '__name__', found)} has no {name!r}{hint}")
+            raise fault(spec, f"{getattr(found, '__name__', found)} has no {name!r}{did_you_mean(name, dir(found))}")
         found = getattr(found, name)
     return found
 
 
-def _append_to_path(folder: Path) -> None:
+def append_to_path(folder: Path) -> None:
     """Put a folder last on the path: first, a ``random.py`` there would stand in for the standard library's."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

@@ -17,7 +17,7 @@ from landscape.checkpoints.torch_files import recognise as is_torch_file
 from landscape.checkpoints.yaml_recipes import command_line_config
 from landscape.errors import CheckpointError
 
-__all__ = ["open_file", "recognise"]
+__all__ = ["noted_arguments", "open_file", "recognise"]
 
 
 def recognise(path: Path) -> bool:
@@ -48,17 +48,18 @@ def _class_path(content: Mapping[str, Any], key: str, path: Path) -> Spec | None
     noted = content.get(key)
     if not isinstance(noted, Mapping) or not isinstance(noted.get("_class_path"), str):
         return None
-    return Spec(noted["_class_path"], _arguments(noted), named_by=f"{key} in {path}")
+    return Spec(noted["_class_path"], noted_arguments(noted), named_by=f"{key} in {path}")
 
 
-def _arguments(noted: Mapping[str, Any]) -> dict[str, Any]:
+def noted_arguments(noted: Mapping[str, Any]) -> dict[str, Any]:
+    """Constructor arguments among noted hyperparameters: all but LightningCLI's own entries."""
     return {name: value for name, value in noted.items() if name not in ("_class_path", "_instantiator")}
 
 
 def _hyper_parameters(content: Mapping[str, Any]) -> dict[str, Any]:
     """Constructor arguments; where the module takes them all as one object, that object under its name."""
     noted = content.get("hyper_parameters")
-    arguments = _arguments(noted) if isinstance(noted, Mapping) else {}
+    arguments = noted_arguments(noted) if isinstance(noted, Mapping) else {}
     whole = content.get("hparams_name")
     if arguments and isinstance(whole, str) and whole != "kwargs":
         return {whole: SimpleNamespace(**arguments), **arguments}

@@ -13,6 +13,7 @@ from landscape.errors import ArchitectureError, CheckpointError
 
 __all__ = ["match"]
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module"})
 
 
@@ -108,5 +109,8 @@ def _check(checkpoint: Checkpoint, name: str, found: Tensor, wanted: Tensor) -> 
             f"{checkpoint.path}: {name!r} has shape {tuple(found.shape)}, the model has {tuple(wanted.shape)}; "
             f"was it trained with other layer sizes? Check --model and its arguments"
         )
+    if found.is_meta or (wanted.is_floating_point() and found.dtype not in _FLOATS):
+        stored = "without its numbers (device meta)" if found.is_meta else f"as {found.dtype}"
+        raise CheckpointError(f"{checkpoint.path}: {name!r} is stored {stored}; wanted 16, 32 or 64 bit floating point")
     if found.is_floating_point() and not bool(found.isfinite().all()):
         raise CheckpointError(f"{checkpoint.path}: {name!r} holds NaN or infinite weights; take an earlier checkpoint")

@@ -7,7 +7,6 @@ import pathlib
 import pickle
 import pickletools
 import re
-import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -17,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape.errors import CheckpointError, TrustError
+from landscape.checkpoints.importing import append_to_path
+from landscape.errors import CheckpointError, TrustError, one_line
 
 __all__ = ["load", "pickled_text"]
 
@@ -65,12 +65,11 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 
 
 def _first_words(error: Exception) -> str:
-    return " ".join(str(error).split()).partition(". ")[0][:120]
+    return one_line(error).partition(". ")[0][:120]
 
 
 def _load_all(path: Path) -> Any:
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
+    append_to_path(Path.cwd())
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:
@@ -116,6 +115,9 @@ def pickled_text(path: Path) -> bytes:
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             return file.read(1 << 20)
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        return archive.read(names[0]) if names else b""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            return archive.read(names[0]) if names else b""
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise _damaged(path, error) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from landscape.checkpoints.checkpoint import Checkpoint
 from landscape.checkpoints.recipe import Recipe
-from landscape.errors import CheckpointError
+from landscape.errors import CheckpointError, one_line
 
 __all__ = ["open_file", "recognise"]
 
@@ -30,9 +30,10 @@ def open_file(path: Path, *, trust: bool) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             note = json.loads((file.metadata() or {}).get("landscape", "{}"))
     except (SafetensorError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: not a whole safetensors file ({reason:.100}); copy it again") from None
+        raise CheckpointError(f"{path}: not a whole safetensors file ({one_line(error, 100)}); copy it again") from None
     if not tensors:
         raise CheckpointError(f"{path}: holds no tensors; save model.state_dict()")
+    if not isinstance(note, dict):
+        raise CheckpointError(f"{path}: its landscape note is {note!r:.40}, wanted a mapping; save it again")
     recipe = Recipe.from_plain(note["recipe"], f"the recipe in {path}") if "recipe" in note else Recipe()
     return Checkpoint(tensors, path, "safetensors", recipe, note.get("step"))

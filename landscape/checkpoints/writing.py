@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,8 @@ import torch
 from torch import Tensor
 
 from landscape.checkpoints.recipe import Recipe, Spec, plain_difference
-from landscape.errors import UsageError
+from landscape.checkpoints.replacing import replaced
+from landscape.errors import UsageError, one_line
 
 __all__ = ["import_string", "missing_arguments", "spec_of", "write"]
 
@@ -52,21 +52,15 @@ def missing_arguments(kind: type, arguments: Mapping[str, Any]) -> list[str]:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, step: int | None) -> None:
-    """Write a torch or a safetensors file, by its ending; under another name first, so that no half file is left."""
+    """Write a torch or a safetensors file, by its ending, whole or not at all."""
     kept = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".safetensors":
-            from safetensors.torch import save_file
+        with replaced(path) as scratch:
+            if path.suffix == ".safetensors":
+                from safetensors.torch import save_file
 
-            save_file(kept, scratch, {"landscape": json.dumps({"recipe": recipe.to_plain(), "step": step})})
-        else:
-            torch.save({"state_dict": kept, "landscape": {"recipe": recipe.to_plain()}, "step": step}, scratch)
-        os.replace(scratch, path)
+                save_file(kept, scratch, {"landscape": json.dumps({"recipe": recipe.to_plain(), "step": step})})
+            else:
+                torch.save({"state_dict": kept, "landscape": {"recipe": recipe.to_plain()}, "step": step}, scratch)
     except (OSError, RuntimeError) as error:
-        raise UsageError(
-            f"{path}: cannot be written ({' '.join(str(error).split())[:120]}); choose another path"
-        ) from None
-    finally:
-        scratch.unlink(missing_ok=True)
+        raise UsageError(f"{path}: cannot be written ({one_line(error, 120)}); choose another path") from None

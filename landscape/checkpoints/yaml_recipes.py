@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.checkpoints.recipe import Recipe, Spec
-from landscape.errors import CheckpointError
+from landscape.errors import CheckpointError, one_line
 
 __all__ = ["Config", "command_line_config", "working_folder_recipe"]
 
@@ -54,5 +54,5 @@ def _read(file: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{file}: not readable as YAML ({' '.join(str(error).split())[:120]})") from None
+        raise CheckpointError(f"{file}: not readable as YAML ({one_line(error, 120)})") from None
     return content if isinstance(content, Mapping) else {}

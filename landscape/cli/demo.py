@@ -19,7 +19,7 @@ def run(arguments: Sequence[str], *, debug: bool) -> int:
     parser = new_parser("demo", "Train a few small nets on scikit-learn's digits, analyse them, write a report.")
     parser.add_argument("--out", type=str, default="demo", help="folder for the training runs and their analysis")
     parser.add_argument("--nets", type=int, default=3, help="how many nets to train, from different seeds")
-    given = parse(parser, [word.replace("-", "_") if word in ("--out", "--nets") else word for word in arguments])
+    given = parse(parser, arguments)
     if given.nets < 1:
         raise UsageError(f"--nets must be at least 1, got {given.nets}")
     from landscape.cli import analyze

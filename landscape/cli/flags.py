@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from landscape.errors import UsageError, did_you_mean
+from landscape.checkpoints.recipe import PARTS
+from landscape.errors import UsageError, did_you_mean, one_line
 
-__all__ = ["PARTS", "Words", "add_loading_flags", "new_parser", "parse", "sort_words"]
-
-PARTS = ("model", "data", "objective")
+__all__ = ["PARTS", "Words", "add_loading_flags", "merge_part", "new_parser", "parse", "sort_words"]
 
 _FLAG = re.compile(r"--[A-Za-z][\w.-]*")
 
@@ -111,7 +110,7 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
 
 def _explain(parser: ArgumentParser, text: str) -> str:
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
-    line = " ".join(text.split())
+    line = one_line(text)
     unknown = re.search(r"[Uu]nrecognized arguments: (--[\w.]+)", line) or re.search(
         r"Key '?\"?([\w.]+)'?\"? is not", line
     )

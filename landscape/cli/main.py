@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -10,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from landscape import __version__
-from landscape.errors import LandscapeError, UsageError, did_you_mean
+from landscape.errors import LandscapeError, UsageError, did_you_mean, one_line
 
 __all__ = ["main"]
 
@@ -33,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     warnings.showwarning = _one_line_warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show loses no output
     try:
         return _dispatch(words, debug)
     except LandscapeError as error:
@@ -46,6 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug:
+            raise
+        _complain(f"cannot read or write: {error}")
+        return UsageError.exit_code
     except Exception as error:
         if debug:
             raise
@@ -73,10 +82,10 @@ def _usage() -> str:
 
 
 def _complain(text: str) -> None:
-    print(f"landscape: {' '.join(text.split())}", file=sys.stderr)
+    print(f"landscape: {one_line(text)}", file=sys.stderr)
 
 
 def _one_line_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """Warnings of other libraries are for developers; ours are for the user and fit on a line."""
     if category is UserWarning:
-        print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"warning: {one_line(message)}", file=sys.stderr)

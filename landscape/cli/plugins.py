@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from landscape.errors import UsageError, did_you_mean
+from landscape.errors import UsageError, did_you_mean, one_line
 from landscape.registry import Registry, registry
 
 __all__ = ["run"]
@@ -89,9 +89,7 @@ def describe(options: type) -> list[dict[str, str]]:
     """Name, type, default and help of each field of an options dataclass; the help is its attribute documentation."""
     from docstring_parser import parse
 
-    helps = {
-        entry.arg_name: " ".join((entry.description or "").split()) for entry in parse(options.__doc__ or "").params
-    }
+    helps = {entry.arg_name: one_line(entry.description or "") for entry in parse(options.__doc__ or "").params}
     described = []
     for field in dataclasses.fields(options):
         kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from landscape.labels import short_labels
+from landscape.errors import one_line
+from landscape.labels import number, short_labels
 
-__all__ = ["landscape_line", "notice", "number", "print_results"]
+__all__ = ["landscape_line", "notice", "print_results"]
 
 WIDE = 4
 """Up to so many results stand side by side, one column each; more are listed one per line."""
@@ -26,18 +27,7 @@ HEADLINE = 5
 
 def notice(text: str) -> None:
     """A line on stderr."""
-    print(" ".join(text.split()), file=sys.stderr)
-
-
-def number(value: Any) -> str:
-    """A value at the precision people read."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(map(number, value))
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    print(one_line(text), file=sys.stderr)
 
 
 def landscape_line(landscape: Any, measured: Sequence[Any]) -> str:
@@ -74,9 +64,7 @@ def print_results(shown: Mapping[str, Any]) -> None:
 def _first_lines(shown: Mapping[str, Any]) -> list[str]:
     """What must be known before any number: points that were made, not given."""
     return [
-        f"{result['messages'][0]}"
-        for result in shown["results"]
-        if result["summary"].get("partner") and result["messages"]
+        result["messages"][0] for result in shown["results"] if result["summary"].get("partner") and result["messages"]
     ][:1]
 
 
@@ -92,25 +80,29 @@ def _verdict(result: Mapping[str, Any]) -> str:
     return ("converged" if result["converged"] else "not converged") + (", stored" if result["cached"] else "")
 
 
+def _table(analysis: str) -> Table:
+    return Table(title=escape(analysis), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+
+
 def _beside(analysis: str, results: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title=escape(analysis), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = _table(analysis)
     table.add_column("", no_wrap=True)
     for result in results:
         table.add_column(escape(" –\n".join(result["points"])), justify="right", overflow="fold")
     for name in _names(results):
-        table.add_row(name, *(escape(number(result["summary"].get(name, ""))) for result in results))
+        table.add_row(name, *(escape(number(result["summary"].get(name))) for result in results))
     table.add_row("verdict", *map(_verdict, results))
     return table
 
 
 def _below(analysis: str, results: Sequence[Mapping[str, Any]]) -> Table:
     names = _names(results)[:HEADLINE]
-    table = Table(title=escape(analysis), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = _table(analysis)
     table.add_column("points", overflow="fold")
     for name in names:
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for result in results:
-        values = [escape(number(result["summary"].get(name, ""))) for name in names]
+        values = [escape(number(result["summary"].get(name))) for name in names]
         table.add_row(escape(_name(result)), *values, _verdict(result))
     return table

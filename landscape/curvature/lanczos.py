@@ -72,7 +72,8 @@ class End:
     vectors
         The Ritz vectors, if asked for.
     converged
-        Whether as many as were wanted, or all that the Krylov space holds, are within the tolerance.
+        Whether as many as were wanted, and none of them at both ends, or all that the Krylov space holds, are within
+        the tolerance.
     """
 
     values: Float[Tensor, " k"]
@@ -168,16 +169,16 @@ def extremes(space: Krylov, *, top: int, bottom: int, rtol: float, vectors: bool
     values, residuals, s = ritz(space)
     scale = float(values.abs().max())
 
-    def end(order: Tensor, wanted: int) -> End:
+    def end(order: Tensor) -> End:
         within = bool((residuals[order] <= rtol * scale).all())
-        enough = len(order) == wanted or space.exhausted
+        enough = len(values) >= top + bottom or space.exhausted
         pairs = s[:, order].T.to(space.buffer) @ space.basis if vectors else None
         return End(values[order], residuals[order], pairs, within and enough)
 
     ascending = torch.arange(len(values))
     return ExtremeEigenpairs(
-        top=end(ascending.flip(0)[:top], top),
-        bottom=end(ascending[:bottom], bottom),
+        top=end(ascending.flip(0)[:top]),
+        bottom=end(ascending[:bottom]),
         scale=scale,
         num_products=space.num_products,
         exhausted=space.exhausted,

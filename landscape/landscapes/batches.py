@@ -24,10 +24,10 @@ from torch.utils.data import (
     TensorDataset,
 )
 
-from landscape.errors import CheckpointError, LandscapeError, UsageError
+from landscape.errors import CheckpointError, LandscapeError, UsageError, one_line
 from landscape.landscapes.batch_parts import fingerprint_of, first_samples, map_tensors, num_samples
 
-__all__ = ["Batches", "materialise"]
+__all__ = ["Batches", "data_module_types", "materialise"]
 
 _SPLITS = ("train", "val", "test")
 _DEFAULT_BATCH_SIZE = 128
@@ -84,7 +84,7 @@ def materialise(
     _check_values(split, batch_size, max_samples)
     with torch.random.fork_rng(devices=[]), _numpy_and_python_rng(seed):
         torch.manual_seed(seed)
-        source = _split_of(data, split) if _is_data_module(data) else data
+        source = _split_of(data, split) if isinstance(data, data_module_types()) else data
         drawn, samples = _drawn(_batches_of(source, batch_size, max_samples, seed), max_samples)
     if samples == 0:
         raise CheckpointError(f"{_name(data)}: no samples in the {split} split; check --data and --split")
@@ -114,9 +114,10 @@ def _numpy_and_python_rng(seed: int) -> Iterator[None]:
         random.setstate(python_state)
 
 
-def _is_data_module(data: object) -> bool:
+def data_module_types() -> tuple[type, ...]:
+    """LightningDataModule under either name of Lightning, where that is loaded: without it nothing can be one."""
     loaded = [sys.modules[name] for name in ("pytorch_lightning", "lightning.pytorch") if name in sys.modules]
-    return any(isinstance(data, lightning.LightningDataModule) for lightning in loaded)
+    return tuple(lightning.LightningDataModule for lightning in loaded)
 
 
 def _split_of(module: Any, split: str) -> Any:
@@ -240,4 +241,4 @@ def _name(data: object) -> str:
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+    return f"{type(error).__name__}: {one_line(error, 150)}"

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from landscape.errors import UsageError
+from landscape.landscapes.batch_parts import num_samples
 from landscape.landscapes.functional import Statistics
-from landscape.landscapes.objectives import samples_in
 from landscape.parameters import Point
 
 __all__ = ["POLICIES", "Buffers", "batch_norm_layers", "batch_statistics", "re_estimating"]
@@ -60,7 +60,7 @@ def re_estimating(layers: Sequence[_BatchNorm]) -> Iterator[Callable[[Any], bool
 
         def next_batch(batch: Any) -> bool:
             nonlocal seen
-            samples = samples_in(batch)
+            samples = num_samples(batch)
             if samples < 2:
                 return False
             seen += samples

@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from landscape.errors import AnalysisError
+from landscape.landscapes.batch_parts import num_samples
 from landscape.landscapes.batches import Batches
 from landscape.landscapes.functional import ModelFunction
-from landscape.landscapes.objectives import Measure, samples_in
+from landscape.landscapes.objectives import Measure
 from landscape.landscapes.protocol import Work
 
 __all__ = ["GRAPH_MEMORY", "NetworkHessian"]
@@ -84,7 +85,7 @@ class NetworkHessian:
         first = self._batches.batches[0]
         with self._function.kernels(), _second_derivative(), saved_tensors_hooks(count, lambda tensor: tensor):
             self._gradient([first])
-        return round(sum(storages.values()) * self._batches.samples / samples_in(first))
+        return round(sum(storages.values()) * self._batches.samples / num_samples(first))
 
     def _gradients(self) -> Iterator[tuple[tuple[Tensor, ...], float]]:
         """Gradients with their graphs: one of all batches, which is kept, or one per batch."""

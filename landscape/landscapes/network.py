@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from landscape.errors import CheckpointError
+from landscape.errors import CheckpointError, UsageError
+from landscape.landscapes.batch_parts import num_samples
 from landscape.landscapes.batches import Batches
 from landscape.landscapes.batchnorm import Buffers, batch_statistics, re_estimating
 from landscape.landscapes.chunking import Chunking
 from landscape.landscapes.functional import ModelFunction, Statistics
 from landscape.landscapes.hessian import GRAPH_MEMORY, NetworkHessian
-from landscape.landscapes.objectives import Measure, Objective, samples_in
+from landscape.landscapes.objectives import Measure, Objective
 from landscape.landscapes.protocol import LandscapeInfo, Work
 from landscape.landscapes.starting import fresh_vector
 from landscape.parameters import Point
@@ -76,7 +77,7 @@ class NetworkLandscape:
         self.device = torch.device(device or "cpu")
         self.dtype = dtype or SINGLE.get(stored, stored)
         self.objective, self.batches, self.factory = objective, batches, factory
-        self.function = ModelFunction(copy.deepcopy(model).to(self.device, self.dtype).eval())
+        self.function = ModelFunction(_copied(model).to(self.device, self.dtype).eval())
         self.space = self.function.space
         self.work = Work()
         self.chunking = Chunking(self.device)
@@ -114,7 +115,7 @@ class NetworkLandscape:
             self.work.gradients += len(points)
             return self._mean_gradients("gradients", self.batches.batches, points, self._own(points))
         chosen = self.batches.batches[batch]
-        samples = samples_in(chosen)
+        samples = num_samples(chosen)
         self.work.gradients += len(points) * samples / self.batches.samples
         if not self.buffers.layers or self.buffers.policy != "recalibrate" or samples == 1:
             return self._mean_gradients("gradients", [chosen], points, self._own(points))
@@ -188,13 +189,19 @@ class NetworkLandscape:
                 sums, weights, slopes = self.chunking.run(kind, len(points), values)
                 totals += torch.stack([sums.double(), weights])
                 gradients += slopes
-        return totals[0] / totals[1], gradients / totals[1][:, None].to(self.dtype)
+        weights = totals[1].where(totals[1] != 0, 1.0)  # a mini-batch in which no target counts pulls nowhere
+        return totals[0] / weights, gradients / weights[:, None].to(self.dtype)
 
     def _estimate(self, points: Float[Tensor, "K P"]) -> Statistics:
         """Batch-norm statistics on the data. Costs one energy per point."""
         self.work.energies += len(points)
         shared, names = self.buffers.shared, (*self.buffers.statistics, *self.buffers.counters)
         own = {name: torch.zeros_like(shared[name]).expand(len(points), *shared[name].shape) for name in names}
+        if all(num_samples(batch) < 2 for batch in self.batches.batches):
+            raise UsageError(
+                "batch-norm statistics cannot be re-estimated from mini-batches of one sample: "
+                "raise --batch-size (and --max-samples), or take --bn frozen"
+            )
         with self.function.kernels(), torch.no_grad(), re_estimating(self.buffers.layers) as next_batch:
             for batch in self.batches.batches:
                 if next_batch(batch):
@@ -207,6 +214,16 @@ class NetworkLandscape:
         copies = {name: tensor.clone() for name, tensor in _rows(own, rows).items()}
         self.function.values(self.objective.loss, batch, points[rows], self.buffers.shared, copies, vmapped)
         return tuple(copies.values())
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{type(model).__name__} cannot be copied: it keeps a tensor with a graph, as torch.nn.utils.weight_norm "
+            "does; take the one of torch.nn.utils.parametrizations"
+        ) from error
 
 
 def _rows(statistics: Statistics, rows: slice) -> Statistics:

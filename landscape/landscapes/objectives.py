@@ -14,14 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from landscape.errors import CheckpointError
+from landscape.landscapes.batch_parts import num_samples
 
 __all__ = [
+    "Measure",
     "Objective",
     "as_objective",
     "bce",
     "cross_entropy",
+    "measured",
     "mse",
-    "samples_in",
     "training_step_objective",
 ]
 
@@ -31,6 +33,7 @@ IGNORED = -100
 TARGET_KEYS = ("y", "target", "targets", "label", "labels")
 
 Measure = Callable[[nn.Module, Any], Any]
+"""``measure(model, batch) -> (sum, weight)``: a loss, or a number of wrong answers."""
 
 
 @dataclass(frozen=True)
@@ -95,22 +98,6 @@ def measured(measure: Measure, model: nn.Module, batch: Any) -> tuple[Tensor, Te
 
 def _described(value: Any) -> str:
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-
-
-def samples_in(batch: Any) -> int:
-    """The number of samples in a batch: the leading dimension of its first tensor."""
-    first = _first_tensor(batch)
-    if first is None:
-        raise CheckpointError(f"a batch of type {type(batch).__name__} holds no tensor with a leading dimension")
-    return first.shape[0]
-
-
-def _first_tensor(value: Any) -> Tensor | None:
-    if isinstance(value, Tensor):
-        return value if value.ndim else None
-    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
-    found = (_first_tensor(part) for part in parts)
-    return next((tensor for tensor in found if tensor is not None), None)
 
 
 def _output_and_target(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
@@ -216,7 +203,7 @@ def training_step_objective(module: nn.Module) -> Objective:
                 f"{type(module).__name__}.training_step returned {_described(returned)}; wanted the mean loss as a "
                 'scalar or {"loss": mean, "weight": denominator}; or pass --objective'
             )
-        weight = samples_in(batch) if weight is None else weight
+        weight = num_samples(batch) if weight is None else weight
         return mean.reshape(()) * weight, weight
 
     loss.__wrapped__ = step  # type: ignore[attr-defined]  # its source, not this one's, enters the fingerprint

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape.landscapes.protocol import Landscape
 from landscape.paths.polyline import path_length
-from landscape.paths.profile import Profile
+from landscape.paths.profile import barrier_of, measure
 
-__all__ = ["Path"]
+__all__ = ["Path", "measured_line", "measured_path"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +48,6 @@ class Path:
     budget_spent: bool = False
 
     @property
-    def profile(self) -> Profile:
-        """What was measured along the path, by itself."""
-        return Profile(self.times, self.energies, self.bracket)
-
-    @property
     def max_loss(self) -> float:
         """The highest energy measured."""
         return float(self.energies.max())
@@ -64,7 +60,7 @@ class Path:
     @property
     def barrier(self) -> float:
         """Highest energy over the higher end. (``barrier_above_chord`` is the other definition.)"""
-        return self.profile.barrier
+        return barrier_of(self.energies)
 
     @property
     def barrier_above_chord(self) -> float:
@@ -76,3 +72,21 @@ class Path:
     def length(self) -> float:
         """Euclidean length of the polyline."""
         return path_length(self.points)
+
+
+def measured_path(
+    landscape: Landscape, knots: Float[Tensor, "m P"], tolerance: float | None = None, inside: int = 9
+) -> Path:
+    """The polyline through the knots with the energy along it, as ``measure`` takes it, and the energies that took."""
+    profile = measure(landscape, knots, tolerance, inside)
+    return Path(knots, profile.times, profile.energies, profile.bracket, energy_evaluations=len(profile.times))
+
+
+def measured_line(
+    landscape: Landscape, line: Float[Tensor, "m P"], tolerance: float | None = None, points: int = 41
+) -> Path:
+    """As ``measured_path``, but at about ``points`` points in all before refining: a line has few knots, or many.
+
+    An infinite tolerance refines nothing.
+    """
+    return measured_path(landscape, line, tolerance, inside=max(1, (points - 2) // (len(line) - 1)))

@@ -13,10 +13,11 @@ from landscape.errors import AnalysisError
 from landscape.landscapes.protocol import Landscape
 from landscape.paths.polyline import knot_times, points_at
 
-__all__ = ["Profile", "dense_times", "energies_at", "errors_at", "measure", "refine"]
+__all__ = ["Profile", "barrier_of", "dense_times", "energies_at", "errors_at", "measure", "refine"]
 
 _END = 1e-6  # where the open interval begins: batch-norm statistics may step at the ends themselves
 _BLOCK = 32
+_EXCESS = 1e-3  # of the largest excess over the chord: how close that is taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class Profile:
         The energies there, shape ``(n,)``, float64.
     bracket
         How far above the highest of them the maximum of the curve can lie, in units of the energy, if the curve is
-        concave between the neighbours of each local maximum.
+        concave between the neighbours of each local maximum, and beside each corner.
     """
 
     times: Float[Tensor, " n"]
@@ -41,7 +42,12 @@ class Profile:
     @property
     def barrier(self) -> float:
         """Highest energy over the higher end."""
-        return float(self.energies.max() - self.energies[[0, -1]].max())
+        return barrier_of(self.energies)
+
+
+def barrier_of(energies: Float[Tensor, " n"]) -> float:
+    """Highest of the energies along a curve over the higher of its ends."""
+    return float(energies.max() - energies[[0, -1]].max())
 
 
 def dense_times(knots: Float[Tensor, "m P"], inside: int) -> Float[Tensor, " n"]:
@@ -105,9 +111,10 @@ def measure(
     times = torch.cat([times, times.new_tensor([_END, 1 - _END])]).sort().values
     energies = energies_at(landscape, knots, times)
     if tolerance is None:
-        tolerance = 1e-3 * float(energies.max() - energies[[0, -1]].max())
+        tolerance = 1e-3 * barrier_of(energies)
     tolerance = max(tolerance, torch.finfo(knots.dtype).eps * float(energies.abs().max()))
-    return refine(lambda t: energies_at(landscape, knots, t), times, energies, tolerance, max_rounds)
+    corners = knot_times(knots).cpu()
+    return refine(lambda t: energies_at(landscape, knots, t), times, energies, tolerance, max_rounds, corners=corners)
 
 
 def refine(
@@ -117,27 +124,36 @@ def refine(
     tolerance: float,
     max_rounds: int = 30,
     max_energies: int = 1000,
+    corners: Float[Tensor, " m"] | None = None,
 ) -> Profile:
     """Samples added around local maxima until none of them can hide a value above the best by ``tolerance``.
 
     A local maximum at ``l < * < r`` of a curve concave between ``l`` and ``r`` has its true top below the chord from
     ``l`` through ``*`` carried on to ``r``, and below the one from ``r`` carried back to ``l``; intervals where that
-    leaves too much room are halved. The first and the last sample keep their energies and take no part: a curve may
-    step there. If a limit ends the refinement, the bracket reached so far is returned.
+    leaves too much room are halved. Nothing is carried across ``corners``, sampled times where the curve may turn
+    sharply: beside them only the chord on the same side is known. The first and the last sample keep their energies and
+    take no part: a curve may step there.
+
+    The excess over the chord between the ends is refined likewise, to ``tolerance`` or a thousandth of it, whichever is
+    larger. If a limit ends the refinement, the bracket reached so far is returned.
     """
     start = len(times)
+    corners = times[:0] if corners is None else corners
     for _ in range(max_rounds):
-        room = _room(times, energies)
-        wide = (room > tolerance).nonzero()[:, 0]
-        if len(wide) == 0 or len(times) - start + len(wide) > max_energies:
+        excess = energies - torch.lerp(energies[0], energies[-1], times)
+        wide = _room(times, energies, corners) > tolerance
+        wide |= _room(times, excess, corners) > max(tolerance, _EXCESS * float(excess.max()))
+        new = ((times[:-1] + times[1:]) / 2)[wide]
+        if len(new) == 0 or len(times) - start + len(new) > max_energies:
             break
-        new = (times[wide] + times[wide + 1]) / 2
         times, order = torch.cat([times, new]).sort()
         energies = torch.cat([energies, energy(new)])[order]
-    return Profile(times, energies, max(0.0, float(_room(times, energies).max())))
+    return Profile(times, energies, max(0.0, float(_room(times, energies, corners).max())))
 
 
-def _room(times: Float[Tensor, " n"], energies: Float[Tensor, " n"]) -> Float[Tensor, " intervals"]:
+def _room(
+    times: Float[Tensor, " n"], energies: Float[Tensor, " n"], corners: Float[Tensor, " m"]
+) -> Float[Tensor, " intervals"]:
     """How far above the highest sample the curve can rise inside each interval; -inf if nothing says so."""
     tops = torch.full_like(times[:-1], -torch.inf)
     t, e = times[1:-1], energies[1:-1]
@@ -145,12 +161,14 @@ def _room(times: Float[Tensor, " n"], energies: Float[Tensor, " n"]) -> Float[Te
         return tops
     widths = t.diff()
     slopes = e.diff() / widths
-    peaks = ((e[1:-1] >= e[:-2]) & (e[1:-1] >= e[2:])).nonzero()[:, 0] + 1
+    corner = torch.isin(t, corners)
+    corner[[0, -1]] = True  # the rims of the open interval
     inner = tops[1:-1]
+    peaks = ((e[1:-1] >= e[:-2]) & (e[1:-1] >= e[2:]) & ~corner[1:-1]).nonzero()[:, 0] + 1
     inner[peaks] = torch.maximum(inner[peaks], e[peaks] + slopes[peaks - 1] * widths[peaks])
     inner[peaks - 1] = torch.maximum(inner[peaks - 1], e[peaks] - slopes[peaks] * widths[peaks - 1])
-    if e[0] >= e[1]:  # a maximum at the rim of the open interval: only the chord on its inner side is known
-        inner[0] = torch.maximum(inner[0], e[1] - slopes[1] * widths[0])
-    if e[-1] >= e[-2]:
-        inner[-1] = torch.maximum(inner[-1], e[-2] + slopes[-2] * widths[-1])
+    falling = (corner[:-2] & ~corner[1:-1] & (e[:-2] >= e[1:-1])).nonzero()[:, 0]
+    inner[falling] = torch.maximum(inner[falling], e[falling + 1] - slopes[falling + 1] * widths[falling])
+    rising = (corner[2:] & ~corner[1:-1] & (e[2:] >= e[1:-1])).nonzero()[:, 0] + 1
+    inner[rising] = torch.maximum(inner[rising], e[rising] + slopes[rising - 1] * widths[rising])
     return tops - energies.max()

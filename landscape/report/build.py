@@ -14,21 +14,32 @@ from typing import Any
 import jinja2
 
 from landscape.analysis import Cost, Result, resolve
-from landscape.labels import short_labels
+from landscape.labels import number, short_labels
 from landscape.run.opened import Run, open_run
 from landscape.run.store import write_atomically
 
-__all__ = ["build_report", "number"]
+__all__ = ["build_report"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One result in the report, in words; ``values`` in the order of the section's ``names``."""
+
+    points: str
+    values: Sequence[str]
+    converged: bool
+    messages: Sequence[str]
+    cost: str
 
 
 @dataclass(frozen=True)
 class Section:
-    """One analysis in the report: its figures, a table of summaries, what the results have to say."""
+    """One analysis in the report: its figures (name and data URI), a table of summaries, what the results say."""
 
     analysis: str
     figures: Sequence[tuple[str, str]]
     names: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[str], bool, Sequence[str], str]]
+    rows: Sequence[Row]
 
 
 def build_report(directory: str | Path) -> Path:
@@ -59,17 +70,6 @@ def _kind(result: Result) -> tuple[str, int]:
     return result.analysis, len(result.points)
 
 
-def number(value: Any) -> str:
-    """A value at the precision people read; empty for what does not apply."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(map(number, value))
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def _title(run: Run) -> str:
     names = dict.fromkeys(call["name"] for call in run.manifest["calls"])
     return ", ".join(names) or run.directory.name
@@ -88,7 +88,7 @@ def _section(analysis: str, results: Sequence[Result]) -> Section:
     names = list(dict.fromkeys(name for result in results for name in result.summary))
     labels = short_labels(dict.fromkeys(point for result in results for point in result.points))
     rows = [
-        (
+        Row(
             " – ".join(labels[point] for point in result.points),
             [number(result.summary.get(name)) for name in names],
             result.converged,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.checkpoints.recipe import Recipe
-from landscape.errors import CheckpointError, TrustError, UsageError
+from landscape.errors import CheckpointError, TrustError, UsageError, one_line
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape.run.document import call_record, document
@@ -89,7 +89,8 @@ def _draw_all(store: RunStore, outcome: Outcome) -> dict[str, list[Path]]:
         try:
             figures[entry.key] = _draw(store, entry)
         except Exception as error:
-            reason = f"its figure could not be drawn, the numbers are stored ({type(error).__name__}: {error})"
+            why = f"{type(error).__name__}: {one_line(error, 150)}"
+            reason = f"its figure could not be drawn, the numbers are stored ({why})"
             outcome.failed.append(Failure(entry.result.analysis, tuple(p.id for p in entry.points), reason))
     return figures
 

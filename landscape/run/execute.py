@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from landscape.analysis import Context, Result, Storage, Unstored, resolve
-from landscape.errors import AnalysisError, CheckpointError, LandscapeError, TrustError, UsageError
+from landscape.errors import AnalysisError, CheckpointError, LandscapeError, TrustError, UsageError, one_line
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape.registry import Registry
@@ -132,27 +133,34 @@ def _take_stored(setting: Setting, request: Request, tasks: list[Task], outcome:
 
 def _run(setting: Setting, request: Request, tasks: list[Task]) -> Iterator[tuple[int, Result | Exception]]:
     """Results of the tasks as they end; what an analysis raises is passed on as the result of its task."""
-    function = resolve(request.analysis.run) if tasks else None
-    if not request.analysis.batched:
-        for index, task in enumerate(tasks):
-            landscape = setting.landscape.anchored(task.group)
-            try:
-                assert function is not None
-                yield index, function(landscape, task.group, request.options, context=setting.context(task.key))
-            except (Exception, SystemExit) as error:
-                yield index, _as_exception(error)
-    elif tasks:
-        assert function is not None
-        context = setting.context(tasks[0].key, tuple(task.key for task in tasks))
-        open_tasks = set(range(len(tasks)))
-        try:
-            groups = [task.group for task in tasks]
-            for index, result in function(setting.landscape, groups, request.options, context=context):
-                open_tasks.discard(index)
-                yield index, result
-        except (Exception, SystemExit) as error:
-            for index in sorted(open_tasks):
-                yield index, _as_exception(error)
+    if tasks and request.analysis.batched:
+        return _together(setting, request, tasks)
+    return ((index, _by_itself(setting, request, task)) for index, task in enumerate(tasks))
+
+
+def _by_itself(setting: Setting, request: Request, task: Task) -> Result | Exception:
+    try:
+        landscape, context = setting.landscape.anchored(task.group), setting.context(task.key)
+        return resolve(request.analysis.run)(landscape, task.group, request.options, context=context)
+    except (Exception, SystemExit) as error:
+        return _as_exception(error)
+
+
+def _together(setting: Setting, request: Request, tasks: list[Task]) -> Iterator[tuple[int, Result | Exception]]:
+    """Whatever ends a batched analysis early, each of its tasks ends with a result or a reason."""
+    context = setting.context(tasks[0].key, tuple(task.key for task in tasks))
+    groups = [task.group for task in tasks]
+    open_tasks = set(range(len(tasks)))
+    reason: Exception = AnalysisError("it gave no result for these points")
+    try:
+        for index, result in resolve(request.analysis.run)(setting.landscape, groups, request.options, context=context):
+            if index not in open_tasks:
+                raise AnalysisError(f"it gave a result for group {index!r}, which is none of those left to do")
+            open_tasks.remove(index)
+            yield index, result
+    except (Exception, SystemExit) as error:
+        reason = _as_exception(error)
+    yield from ((index, reason) for index in sorted(open_tasks))
 
 
 def _as_exception(error: BaseException) -> Exception:
@@ -206,7 +214,7 @@ def _fail(outcome: Outcome, setting: Setting, request: Request, group: Group, er
     """Record a failure; what the user has to mend in the call itself is raised."""
     if setting.debug or isinstance(error, (UsageError, CheckpointError, TrustError)):
         raise error
-    text = " ".join(str(error).split()) or "no message"
+    text = one_line(error) or "no message"
     if not isinstance(error, LandscapeError):
         text = f"{type(error).__name__}: {text}. Add --debug to see where"
     outcome.failed.append(Failure(request.analysis.name, tuple(point.id for point in group), text))

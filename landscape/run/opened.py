@@ -12,7 +12,7 @@ from torch import Tensor
 
 from landscape.analysis import Result
 from landscape.errors import UsageError
-from landscape.run.store import RunStore, read_result
+from landscape.run.store import RunStore, read_whole
 
 __all__ = ["Run", "open_run"]
 
@@ -36,9 +36,10 @@ class Run:
 
     @cached_property
     def results(self) -> list[Result]:
-        """All stored results, by analysis and points."""
+        """All stored results, by analysis and points. Damaged ones are left out, with a warning."""
         folders = sorted(file.parent for file in self.directory.glob("results/*/result.json"))
-        return sorted((read_result(folder) for folder in folders), key=lambda result: (result.analysis, result.points))
+        whole = [result for result in map(read_whole, folders) if result is not None]
+        return sorted(whole, key=lambda result: (result.analysis, result.points))
 
     @property
     def points(self) -> list[dict[str, Any]]:

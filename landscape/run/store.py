@@ -14,12 +14,9 @@ Every file is written under a temporary name and renamed. A result counts once i
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -32,28 +29,19 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from landscape.analysis import Cost, Result
-from landscape.errors import UsageError
+from landscape.checkpoints.replacing import replaced
+from landscape.errors import UsageError, one_line
+from landscape.registry import registry
 
-__all__ = ["SCHEMA", "RunStore", "write_atomically"]
+__all__ = ["SCHEMA", "RunStore", "read_whole", "write_atomically"]
 
 SCHEMA = 1
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that readers see the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with replaced(path) as scratch:
+        scratch.write_bytes(content)
 
 
 def _tensors(tensors: Mapping[str, Tensor]) -> bytes:
@@ -87,7 +75,7 @@ class RunStore:
         store = cls(path)
         try:
             write_atomically(store.path / ".writable", b"")
-            (store.path / ".writable").unlink()
+            (store.path / ".writable").unlink(missing_ok=True)
         except OSError as error:
             reason = error.strerror or error
             raise UsageError(f"cannot write to {store.path}: {reason}. Choose another folder with --out DIR") from error
@@ -130,7 +118,7 @@ class RunStore:
         write_atomically(folder / "result.json", document)
         current = {"result.json", *names.values()}
         for file in folder.iterdir():
-            if file.name not in current:
+            if file.name not in current and not file.name.startswith("."):  # another process may be writing those
                 file.unlink(missing_ok=True)
         if not result.budget_spent:  # a larger budget goes on from it
             (self.path / "partial" / f"{key}.safetensors").unlink(missing_ok=True)
@@ -138,13 +126,7 @@ class RunStore:
     def result(self, analysis: str, key: str) -> Result | None:
         """The stored result of a task, or None; one that was damaged from outside is said to be, and made anew."""
         folder = self.folder(analysis, key)
-        if not (folder / "result.json").exists():
-            return None
-        try:
-            return read_result(folder)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            warnings.warn(f"{folder} is damaged ({error}): it is computed again", stacklevel=2)
-            return None
+        return read_whole(folder) if (folder / "result.json").exists() else None
 
     def data(self, analysis: str, key: str) -> Path:
         """The file with the arrays of a stored result."""
@@ -184,12 +166,15 @@ class RunStore:
     def manifest(self) -> dict[str, Any]:
         """What manifest.json holds; empty calls where there is none yet."""
         try:
-            return json.loads((self.path / "manifest.json").read_text())
+            manifest = json.loads((self.path / "manifest.json").read_text())
+            if not (isinstance(manifest, dict) and isinstance(manifest.get("calls"), list)):
+                raise ValueError("it has no list of calls")
+            return manifest
         except FileNotFoundError:
             return {"schema": SCHEMA, "calls": []}
-        except json.JSONDecodeError as error:
+        except (OSError, ValueError) as error:
             raise UsageError(
-                f"{self.path / 'manifest.json'} is not JSON ({error}). Was it edited? Move it away"
+                f"{self.path / 'manifest.json'} cannot be read ({one_line(error)}). Was it edited? Move it away"
             ) from error
 
     def record(self, call: Mapping[str, Any]) -> None:
@@ -208,6 +193,20 @@ def _load(path: Path) -> dict[str, Tensor] | None:
         return dict(load_file(path))
     except (FileNotFoundError, SafetensorError):
         return None
+
+
+def read_whole(folder: Path) -> Result | None:
+    """A result from its folder; None, with a warning, where it was damaged from outside: its call makes it anew."""
+    try:
+        return read_result(folder)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        warnings.warn(f"{folder} is damaged ({one_line(error)}): it is left out, to be computed again", stacklevel=3)
+        return None
+
+
+def _plotters() -> set[str | None]:
+    """The functions that installed analyses draw with: a stored result may name no other code to be run."""
+    return {analysis.plot for analysis in registry().analyses.values()}
 
 
 def read_result(folder: Path) -> Result:
@@ -230,5 +229,5 @@ def read_result(folder: Path) -> Result:
         analysis=record["analysis"],
         points=tuple(record["points"]),
         options=record["options"],
-        plotter=record["plotter"],
+        plotter=record["plotter"] if record["plotter"] in _plotters() else None,
     )

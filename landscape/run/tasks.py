@@ -15,7 +15,7 @@ from landscape.errors import UsageError, did_you_mean
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 
-__all__ = ["Request", "Task", "form_groups", "make_options", "satisfies", "task_key"]
+__all__ = ["Group", "Request", "Task", "form_groups", "make_options", "plain_options", "satisfies", "task_key"]
 
 Group = tuple[Point, ...]
 

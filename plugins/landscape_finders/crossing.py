@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
-from landscape.paths import Path, measure, resampled
+from landscape.paths import Path, measured_path, resampled
 from landscape_finders.climb import Climb, climb, through
 from landscape_finders.string import Method, finished, start, step
 
@@ -77,12 +77,12 @@ def _relaxed(
 
 def _judged(landscape: Landscape, path: Path, knots: Tensor, top: Climb, tolerance: float) -> Path:
     """The lower of the path as it came and the one through the saddle, with the verdict on it."""
-    profile = measure(landscape, knots, tolerance)
+    through_saddle = measured_path(landscape, knots, tolerance)
     energy = float(landscape.energies(top.point[None])[0])
-    path = replace(path, energy_evaluations=path.energy_evaluations + len(profile.times) + 1)
-    if float(profile.energies.max()) <= max(path.max_loss, energy + tolerance):
-        times, energies, bracket = profile.times, profile.energies, profile.bracket
-        path = replace(path, points=knots, times=times, energies=energies, bracket=bracket)
+    spent = path.energy_evaluations + through_saddle.energy_evaluations + 1
+    lower = through_saddle.max_loss <= max(path.max_loss, energy + tolerance)
+    gradients = path.gradient_evaluations
+    path = replace(through_saddle if lower else path, gradient_evaluations=gradients, energy_evaluations=spent)
     reached = (
         f"saddle at {energy:.8g}, gradient norm {top.gradient_norm:.2g} after {top.iterations} full-data gradients"
     )

@@ -21,7 +21,7 @@ __all__ = ["find"]
 
 _STEPS = (1000,) * 4 + (2000,) * 2 + (1000,) * 8
 _RATES = (0.1,) * 6 + (0.01,) * 4 + (0.001,) * 4
-_IMAGES, _MAX_IMAGES = 3, 31
+_IMAGES, _MAX_IMAGES, _GROWTH = 3, 31, 2
 
 
 def find(
@@ -47,9 +47,9 @@ def find(
 
 def _method(options: Draxler2018Options, reach: int) -> Method:
     def steps(state: StringState) -> int:
-        whole = sum(_STEPS[state.cycle :])
-        affordable = (reach - state.gradient_evaluations) / state.images
-        return int(_STEPS[state.cycle] * min(1.0, affordable / whole))
+        left = enumerate(_STEPS[state.cycle :])
+        whole = sum(steps * min(_MAX_IMAGES, state.images + _GROWTH * later) for later, steps in left)
+        return int(_STEPS[state.cycle] * min(1.0, (reach - state.gradient_evaluations) / whole))
 
     return Method(
         cycles=len(_STEPS),

@@ -12,9 +12,9 @@ def landscape_path_finders() -> list[PathFinder]:
     """The straight line, the growing string and the published AutoNEB schedule."""
     return [
         PathFinder(
-            "linear", "The straight line (a geodesic on a curved space)", LinearOptions, "landscape_finders.linear:find"
+            "linear", "the straight line (a geodesic on a curved space)", LinearOptions, "landscape_finders.linear:find"
         ),
-        PathFinder("autoneb", "A string that grows, by Adam", AutonebOptions, "landscape_finders.autoneb:find"),
+        PathFinder("autoneb", "a string that grows, by Adam", AutonebOptions, "landscape_finders.autoneb:find"),
         PathFinder(
             "draxler2018",
             "AutoNEB with its published schedule, by SGD",

@@ -8,7 +8,7 @@ from landscape.analysis import Context
 from landscape.errors import LandscapeError
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path, measure, straight
+from landscape.paths import Path, measured_line, straight
 from landscape_finders.options import LinearOptions
 
 __all__ = ["find"]
@@ -25,13 +25,8 @@ def find(
     options, context = options or LinearOptions(), context or Context()
     for index, (a, b) in enumerate(pairs):
         try:
-            yield index, _line(landscape.anchored([a, b]), a, b, options, context.task(index))
+            between, rng = landscape.anchored([a, b]), context.task(index).rng
+            line = straight(between, a.vector, b.vector, rng)
+            yield index, measured_line(between, line, options.tolerance, options.points)
         except LandscapeError as error:
             yield index, error
-
-
-def _line(landscape: Landscape, a: Point, b: Point, options: LinearOptions, context: Context) -> Path:
-    knots = straight(landscape, a.vector, b.vector, context.rng)
-    segments = len(knots) - 1
-    profile = measure(landscape, knots, options.tolerance, inside=max(1, (options.points - 2) // segments))
-    return Path(knots, profile.times, profile.energies, profile.bracket, energy_evaluations=len(profile.times))

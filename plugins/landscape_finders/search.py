@@ -13,7 +13,7 @@ from landscape.analysis import Context
 from landscape.errors import LandscapeError
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path, measure, resampled, straight
+from landscape.paths import Path, measured_line, measured_path, resampled, straight
 from landscape_finders.crossing import crossed
 from landscape_finders.string import Method, StringState, finished, pack, start, step, unpack
 
@@ -22,6 +22,7 @@ __all__ = ["Search", "each_pair"]
 _SPENT = ("gradient_evaluations", "energy_evaluations")
 _SAVE_EVERY_SECONDS = 5.0
 _CLIMB_SHARE = 4  # a quarter of the budget
+_FEWEST_STEPS = 50  # of an image; Adam at the default rate then may carry it as far as the ends are apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +61,21 @@ def each_pair(
 
 def _found(landscape: Landscape, a: Tensor, b: Tensor, search: Search, task: Context) -> Path:
     if torch.equal(a, b):
-        return _at_once(landscape, torch.stack([a, b]), "both ends are the same point: there is nothing to cross")
+        path = measured_line(landscape, torch.stack([a, b]))
+        return replace(path, messages=("both ends are the same point: there is nothing to cross",))
     rng = task.rng
-    line = straight(landscape, a, b, rng)
-    profile = measure(landscape, line, tolerance=torch.inf, inside=39 if len(line) == 2 else 1)
-    if profile.barrier <= (search.tolerance or 0.0):
-        return _at_once(landscape, line, "the straight line has no barrier to lower")
-    tolerance = search.tolerance or 1e-3 * profile.barrier
-    knots, spent, spent_energies = _beginning(landscape, line, search, task)
+    line = measured_line(landscape, straight(landscape, a, b, rng), tolerance=torch.inf)
+    if line.barrier <= (search.tolerance or 0.0):
+        return replace(measured_line(landscape, line.points), messages=("the straight line has no barrier to lower",))
+    tolerance = search.tolerance or 1e-3 * line.barrier
+    knots, spent, spent_energies = _beginning(landscape, line.points, search, task)
     climbing = max(0, search.max_gradients - spent) // _CLIMB_SHARE if search.climb else 0
     method = search.method(float((b - a).norm()) / len(a) ** 0.5, search.max_gradients - climbing, spent)
     saved = task.load()
     if saved and int(saved["max_gradients"]) == method.max_gradients:
         state = unpack(saved, a, rng)
     else:
-        state = start(landscape, knots, method, spent, spent_energies + len(profile.times))
+        state = start(landscape, knots, method, spent, spent_energies + line.energy_evaluations)
     state = _run(landscape, state, method, rng, task)
     path = _measured(landscape, state, tolerance)
     if search.connected_below is not None and path.barrier <= search.connected_below:
@@ -93,11 +94,6 @@ def _beginning(landscape: Landscape, line: Tensor, search: Search, task: Context
     return resampled(landscape, line, torch.linspace(0, 1, search.images + 2, dtype=torch.float64)), 0, 0
 
 
-def _at_once(landscape: Landscape, knots: Tensor, message: str) -> Path:
-    profile = measure(landscape, knots)
-    return Path(knots, profile.times, profile.energies, profile.bracket, None, 0, len(profile.times), True, (message,))
-
-
 def _run(landscape: Landscape, state: StringState, method: Method, rng: torch.Generator, task: Context) -> StringState:
     saved_at = time.monotonic()
     while not finished(state, method):
@@ -113,15 +109,9 @@ def _run(landscape: Landscape, state: StringState, method: Method, rng: torch.Ge
 
 def _measured(landscape: Landscape, state: StringState, tolerance: float) -> Path:
     """The best path of the search, its maximum bracketed."""
-    profile = measure(landscape, state.best_knots, tolerance)
-    return Path(
-        state.best_knots,
-        profile.times,
-        profile.energies,
-        profile.bracket,
-        gradient_evaluations=state.gradient_evaluations,
-        energy_evaluations=state.energy_evaluations + len(profile.times),
-    )
+    path = measured_path(landscape, state.best_knots, tolerance)
+    energies = state.energy_evaluations + path.energy_evaluations
+    return replace(path, gradient_evaluations=state.gradient_evaluations, energy_evaluations=energies)
 
 
 def _settled(path: Path, state: StringState, search: Search, tolerance: float) -> Path:
@@ -136,9 +126,12 @@ def _settled(path: Path, state: StringState, search: Search, tolerance: float) -
         return replace(path, converged=False, messages=(text,))
     if path.barrier <= tolerance:
         return replace(path, messages=(f"barrier {path.barrier:.3g} is within the tolerance {tolerance:.3g} of none",))
+    steps = (state.gradient_evaluations - state.started_at) // state.images
+    if fell <= tolerance and steps >= _FEWEST_STEPS:
+        text = f"the barrier fell by {fell:.2g} over the second half, less than {tolerance:.2g}"
+        return replace(path, messages=(text,))
     if fell <= tolerance:
-        return replace(
-            path, messages=(f"the barrier fell by {fell:.2g} over the second half, less than {tolerance:.2g}",)
-        )
+        text = f"budget spent after {steps} steps of each image, too few to say whether the barrier has settled"
+        return replace(path, converged=False, messages=(text,))
     text = f"budget spent; the barrier fell by {fell:.3g} over its second half, more than {tolerance:.3g}"
     return replace(path, converged=False, messages=(text,))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
-from landscape.paths import dense_times, energies_at, improved_tangents, knot_times, points_at, resampled
+from landscape.paths import barrier_of, dense_times, energies_at, improved_tangents, knot_times, points_at, resampled
 from landscape_finders.optimisers import Moments
 
 __all__ = ["Method", "StringState", "finished", "pack", "start", "step", "unpack"]
@@ -41,7 +41,7 @@ class StringState:
     best_knots, best_barrier
         The path with the lowest barrier met at the end of a cycle.
     halfway_barrier
-        ``best_barrier`` at the middle of the search.
+        ``best_barrier`` when at most half of the cycles and half of the budget were behind.
     """
 
     knots: Tensor
@@ -159,7 +159,7 @@ def _measured(landscape: Landscape, state: StringState, method: Method) -> tuple
     """The state knowing its present barrier, the times and the energies of the dense evaluation."""
     times = dense_times(state.knots, method.points_per_segment)
     energies = energies_at(landscape, state.knots, times)
-    barrier = float(energies.max() - energies[[0, -1]].max())
+    barrier = barrier_of(energies)
     state = replace(state, end_energies=energies[[0, -1]], energy_evaluations=state.energy_evaluations + len(times))
     if barrier < state.best_barrier:
         state = replace(state, best_knots=state.knots, best_barrier=barrier)
@@ -169,7 +169,8 @@ def _measured(landscape: Landscape, state: StringState, method: Method) -> tuple
 def _next_cycle(landscape: Landscape, state: StringState, method: Method) -> StringState:
     state, times, energies = _measured(landscape, state, method)
     state = replace(state, cycle=state.cycle + 1)
-    if state.cycle <= method.cycles // 2:
+    spent, left = state.gradient_evaluations - state.started_at, method.max_gradients - state.gradient_evaluations
+    if state.cycle <= method.cycles // 2 and spent <= left:
         state = replace(state, halfway_barrier=state.best_barrier)
     if finished(state, method):
         return state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["HessianOptions"]
+__all__ = ["SYMMETRY_PRODUCTS", "HessianOptions"]
 
 SYMMETRY_PRODUCTS = 2  # what the symmetry probe takes
 

@@ -10,14 +10,12 @@ import xarray as xr
 from landscape.analysis import Context, Result, resolve
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path, errors_at, measure, straight
+from landscape.paths import Path, errors_at, measured_line, straight
 from landscape_neb.finding import chosen
 from landscape_neb.options import NebOptions
-from landscape_neb.partner import partner_of, same_minimum
+from landscape_neb.partner import is_made, same_minimum
 
 __all__ = ["run"]
-
-_POINTS_ON_LINE = 39
 
 
 def run(
@@ -40,20 +38,17 @@ def run(
             continue
         pair = groups[index]
         between = landscape.anchored(pair)
-        line = _line(between, pair, options, context.task(index))
-        path = replace(path, errors=errors_at(between, path.points, path.times))
-        yield index, _result(between, pair, line, path, options)
+        rng = context.task(index).rng
+        line = measured_line(between, straight(between, pair[0].vector, pair[1].vector, rng), options.tolerance)
+        yield index, _result(between, pair, _with_errors(between, line), _with_errors(between, path), options)
 
 
-def _line(landscape: Landscape, pair: Sequence[Point], options: NebOptions, task: Context) -> Path:
-    knots = straight(landscape, pair[0].vector, pair[1].vector, task.rng)
-    profile = measure(landscape, knots, options.tolerance, inside=max(1, _POINTS_ON_LINE // (len(knots) - 1)))
-    errors = errors_at(landscape, knots, profile.times)
-    return Path(knots, profile.times, profile.energies, profile.bracket, errors, energy_evaluations=len(profile.times))
+def _with_errors(landscape: Landscape, path: Path) -> Path:
+    return replace(path, errors=errors_at(landscape, path.points, path.times))
 
 
 def _result(landscape: Landscape, pair: Sequence[Point], line: Path, path: Path, options: NebOptions) -> Result:
-    partner = partner_of(pair[1])
+    partner = options.partner if is_made(pair[1]) else ""
     summary: dict[str, float | int | str] = {
         "max_loss": path.max_loss,
         "max_loss_linear": line.max_loss,
@@ -80,7 +75,7 @@ def _result(landscape: Landscape, pair: Sequence[Point], line: Path, path: Path,
 
 def _messages(pair: Sequence[Point], path: Path, options: NebOptions) -> tuple[str, ...]:
     """What the reader has to know: first that a partner was made, then the verdict, then how to go on."""
-    made = (pair[1].source,) if partner_of(pair[1]) else ()
+    made = (pair[1].source,) if is_made(pair[1]) else ()
     same = ("both ends are the same minimum to a thousandth of their size",) if same_minimum(*pair) else ()
     unfinished = path.budget_spent and not path.converged
     more = (f"to go on from here: --neb.max-gradients {2 * options.max_gradients}",) if unfinished else ()

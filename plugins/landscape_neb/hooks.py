@@ -13,7 +13,7 @@ def landscape_analyses() -> list[Analysis]:
     return [
         Analysis(
             "neb",
-            summary="Minimum-energy path and barrier between two points",
+            summary="minimum-energy path and barrier between two points",
             options=NebOptions,
             run="landscape_neb.analysis:run",
             points=2,

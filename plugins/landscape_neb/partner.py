@@ -15,9 +15,10 @@ from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape_neb.options import NebOptions
 
-__all__ = ["complete", "partner_of", "retrain", "same_minimum"]
+__all__ = ["complete", "is_made", "retrain", "same_minimum"]
 
 _RETRAINED, _OPENED = "~retrained", "~partner"
+_MADE = "one checkpoint: its partner "  # how the source of a made point begins
 _COMPARABLE = 1.1  # times the given loss
 _RATE = 0.05  # first learning rate, in units of the root-mean-square coordinate
 _FIRST_ROUND = 100  # steps at least
@@ -36,7 +37,7 @@ def complete(
     (given,) = points
     if options.partner != "retrain":
         opened = context.open_point(options.partner)
-        text = f"one checkpoint: its partner is {options.partner}"
+        text = f"{_MADE}is {options.partner}"
         return [given, replace(opened, id=f"{opened.id}{_OPENED}", source=text)]
     key = "|".join(("partner", given.hash, landscape.space.fingerprint, landscape.info.fingerprint))
     key += f"|{landscape.dtype}|{context.seed}|{options.max_partner_gradients}"
@@ -46,17 +47,15 @@ def complete(
 
     made = context.memo(key, make)
     loss, wanted, steps = float(made["loss"]), float(made["given_loss"]), int(made["steps"])
-    text = f"one checkpoint: its partner was retrained from a new start to loss {loss:.4g} in {steps} steps"
+    text = f"{_MADE}was retrained from a new start to loss {loss:.4g} in {steps} steps"
     if loss > _comparable(wanted):
         text += f" (the given one has {wanted:.4g})"
     return [given, Point(made["vector"].to(given.vector), id=f"{given.id}{_RETRAINED}", source=text)]
 
 
-def partner_of(point: Point) -> str:
-    """How a point that ``complete`` made came to be, empty for a given one."""
-    if point.id.endswith(_RETRAINED):
-        return "retrain"
-    return point.source.rpartition(" is ")[2] if point.id.endswith(_OPENED) else ""
+def is_made(point: Point) -> bool:
+    """Whether a point came from ``complete`` and not from the call."""
+    return point.source.startswith(_MADE)
 
 
 def same_minimum(a: Point, b: Point) -> bool:

@@ -70,6 +70,17 @@ def _cut_safetensors(path: Path) -> None:
     path.write_bytes(save({k: t.clone() for k, t in STATE.items()})[:-20])
 
 
+def _bad_note(path: Path) -> None:
+    from safetensors.torch import save
+
+    path.write_bytes(save({k: t.clone() for k, t in STATE.items()}, metadata={"landscape": "[1]"}))
+
+
+def _flipped(path: Path) -> None:
+    torch.save(STATE, path)
+    path.write_bytes(path.read_bytes().replace(b"first.weight", b"first.w\xffight", 1))
+
+
 BAD: dict[str, tuple[Callable[[Path], object], type[LandscapeError], str]] = {
     "missing": (lambda path: None, CheckpointError, "no such file"),
     "empty": (lambda path: path.touch(), CheckpointError, "is empty"),
@@ -87,6 +98,9 @@ BAD: dict[str, tuple[Callable[[Path], object], type[LandscapeError], str]] = {
         CheckpointError,
         "want an import string",
     ),
+    "safetensors with a bad note": (_bad_note, CheckpointError, "its landscape note is"),
+    "damaged inside": (_flipped, CheckpointError, "truncated or damaged"),
+    "a pipe": (os.mkfifo, CheckpointError, "neither a file nor a folder"),
     "malicious": (_evil, TrustError, r"posix\.system"),
     "malicious old pickle": (_evil_old, TrustError, r"posix\.system"),
     "malicious pickle 2": (_evil_plain(2), TrustError, r"posix\.system"),

@@ -127,6 +127,9 @@ MISMATCHES = {
     "many": ({f"layer{i}.w": torch.ones(1) for i in range(9)}, r"lacks .* and 6 more; has unknown .* and 6 more; "),
     "shape": (changed(first__weight=torch.ones(9, 3)), r"'first.weight' has shape \(9, 3\), the model has \(4, 3\)"),
     "nan": (changed(last__weight=torch.full((2, 4), torch.nan)), r"'last.weight' holds NaN"),
+    "integers": (changed(last__weight=torch.ones(2, 4, dtype=torch.int8)), r"'last.weight' is stored as torch.int8"),
+    "eight bits": (changed(last__weight=torch.ones(2, 4).to(torch.float8_e4m3fn)), r"stored as torch.float8_e4m3fn"),
+    "no numbers": (changed(last__weight=torch.ones(2, 4, device="meta")), r"without its numbers \(device meta\)"),
     "infinite buffer": (changed(norm__running_var=torch.full((4,), torch.inf)), r"'norm.running_var' holds NaN or inf"),
 }
 

@@ -20,6 +20,7 @@ from landscape.checkpoints.matching import match
 from landscape.errors import UsageError
 from landscape.lightning import LandscapeCheckpoint
 from landscape.parameters import content_hash
+from landscape.saving import save
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -70,6 +71,8 @@ def test_lightning_command_line_runs(subclass_mode: bool, tmp_path: Path) -> Non
         assert rebuilt_hash(path) == content_hash(run.model.state_dict())
         assert checkpoint.recipe.data is not None
         assert build(checkpoint.recipe.data, trust=False).samples == 8
+        save(tmp_path / "saved.pt", model=run.model)
+        assert rebuilt_hash(tmp_path / "saved.pt") == content_hash(run.model.state_dict())
     else:
         assert checkpoint.recipe.model is None
         assert build_named(path, "checkpoint_nets:Lit") == content_hash(run.model.state_dict())

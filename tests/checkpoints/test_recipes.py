@@ -57,11 +57,11 @@ def test_hyper_parameters_fill_in_what_the_signature_knows() -> None:
 USER_MISTAKES = {
     "module": ("checkpoint_net:Net", {}, "no module 'checkpoint_net'"),
     "submodule": ("torch.nnn:Linear", {}, "no module 'torch.nnn'"),
-    "attribute": ("checkpoint_nets:Nett", {}, "has no 'Nett'; did you mean 'Net'"),
+    "attribute": ("checkpoint_nets:Nett", {}, "has no 'Nett'. Did you mean 'Net'"),
     "no path": ("Net", {}, "'Net' is no import string; write pkg.mod:Name"),
     "file": ("nowhere/net.py:Net", {}, "there is no file nowhere/net.py"),
-    "argument": ("checkpoint_nets:Net", {"widht": "3"}, "no argument 'widht'; did you mean 'width'"),
-    "inherited argument": ("checkpoint_nets:WideNet", {"depth": 1, "widht": 3}, "did you mean 'width'"),
+    "argument": ("checkpoint_nets:Net", {"widht": "3"}, "no argument 'widht'. Did you mean 'width'"),
+    "inherited argument": ("checkpoint_nets:WideNet", {"depth": 1, "widht": 3}, "Did you mean 'width'"),
     "type": ("checkpoint_nets:Net", {"width": "wide"}, "key \"width\": Expected a <class 'int'>. Got value: wide"),
     "missing": (
         "checkpoint_nets:WideNet",
@@ -69,6 +69,7 @@ USER_MISTAKES = {
         "missing a required argument: 'depth'; it takes depth, width, activation",
     ),
     "value": ("checkpoint_nets:Net", {"width": "-3"}, "failed with RuntimeError: "),
+    "exit": ("sys:exit", {}, "failed with SystemExit"),
 }
 
 

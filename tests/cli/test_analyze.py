@@ -164,3 +164,9 @@ def test_no_command_is_an_error_and_help_is_not(run: Run) -> None:
     assert "analyze" in run("--help").out
     assert run("--version").out.startswith("landscape ")
     assert "Did you mean 'report'" in run("repot").complaint
+
+
+def test_the_demonstration_takes_its_flags(run: Run) -> None:
+    shown = run("demo", "--out", "run", "--nets", "0")
+    assert shown.code == 2
+    assert "--nets must be at least 1, got 0" in shown.complaint

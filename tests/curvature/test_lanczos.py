@@ -279,3 +279,13 @@ def test_a_product_that_is_not_finite_is_refused(rng):
     operator = Matrix(torch.full((4, 4), float("nan"), dtype=torch.float64))
     with pytest.raises(AnalysisError, match="product 1 with the operator is not finite"):
         extreme_eigenpairs(operator, init(normal(rng, 4)), top=1, bottom=1, rtol=1e-3, max_products=4)
+
+
+@pytest.mark.parametrize(("top", "bottom"), [(5, 3), (8, 0), (1, 7)])
+def test_no_value_counts_for_both_ends(top, bottom, rng):
+    """However coarse the tolerance, seven Ritz values are not the five largest and the three smallest of 300."""
+    operator, start, wanted = Matrix(goe(rng)), normal(rng, 300), top + bottom
+    enough = extreme_eigenpairs(operator, init(start), top=top, bottom=bottom, rtol=0.99, max_products=wanted)
+    assert enough.converged
+    short = extreme_eigenpairs(operator, init(start), top=top, bottom=bottom, rtol=0.99, max_products=wanted - 1)
+    assert not short.converged

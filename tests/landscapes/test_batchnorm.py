@@ -171,6 +171,12 @@ def test_a_mini_batch_of_one_sample_uses_the_full_datas_statistics(data: tuple[T
     assert found == pytest.approx(plain_energy(recalibrated_model, (data[0][11:], data[1][11:])), rel=1e-12)
 
 
+def test_statistics_are_not_made_up_where_no_mini_batch_gives_any(data: tuple[Tensor, Tensor]) -> None:
+    landscape = landscape_of(data, "recalibrate", sizes=(1,) * 12)
+    with pytest.raises(UsageError, match="mini-batches of one sample: raise --batch-size"):
+        landscape.energies(vector_of(network(1))[None])
+
+
 def test_networks_without_batch_norm_pay_nothing(data: tuple[Tensor, Tensor]) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).double()
     landscape = NetworkLandscape(model, cross_entropy, batches_of(data, (12,)), anchors=[Point(vector_of(model), "a")])

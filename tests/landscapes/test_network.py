@@ -1,6 +1,7 @@
 """Energies and gradients of several points at once against plain PyTorch, one point after another."""
 
 import copy
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -9,9 +10,10 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from landscape.errors import AnalysisError, CheckpointError
+from landscape.landscapes.batches import materialise
 from landscape.landscapes.chunking import Choice
 from landscape.landscapes.network import NetworkLandscape
-from landscape.landscapes.objectives import Objective, cross_entropy
+from landscape.landscapes.objectives import Objective, cross_entropy, mse
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 
@@ -135,6 +137,38 @@ def test_half_precision_is_computed_in_float32(stored: torch.dtype) -> None:
     assert landscape.dtype == torch.float32
 
 
+def test_a_mini_batch_in_which_no_target_counts_pulls_nowhere() -> None:
+    inputs, targets = torch.ones(4, 3), torch.tensor([0, 1, -100, -100])
+    landscape = NetworkLandscape(nn.Linear(3, 2), cross_entropy, batches_of((inputs, targets), (2, 2)))
+    points = torch.zeros(1, landscape.space.dim)
+    energies, gradients = landscape.gradients(points, 1)
+    assert energies.item() == 0  # NaN would spread through the tangents of a path
+    assert gradients.count_nonzero() == 0
+    assert torch.equal(landscape.gradients(points)[1], landscape.gradients(points, 0)[1])
+
+
+def test_a_parameter_may_be_a_single_number() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.scale * x
+
+    landscape = NetworkLandscape(Scaled(), mse, batches_of((torch.ones(3, 1), torch.zeros(3, 1)), (3,)))
+    energies, gradients = landscape.gradients(torch.tensor([[2.0]]))
+    assert (energies.item(), gradients.item()) == (4.0, 4.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_a_model_that_cannot_be_copied_is_told_why() -> None:
+    model = nn.utils.weight_norm(nn.Linear(3, 2))
+    model(torch.ones(1, 3))
+    with pytest.raises(CheckpointError, match=r"Linear cannot be copied: .*weight_norm"):
+        NetworkLandscape(model, cross_entropy, batches_of(CASES[0].data(), RAGGED))
+
+
 def test_an_objective_without_gradient_is_refused(rng: torch.Generator) -> None:
     def detached(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, int]:
         with torch.no_grad():
@@ -180,3 +214,21 @@ class TestInitial:
         )
         with pytest.raises(AnalysisError, match="other parameters"):
             landscape.initial(torch.Generator())
+
+
+@dataclass
+class Pair:
+    inputs: torch.Tensor
+    targets: torch.Tensor
+
+
+def test_batches_may_be_dataclasses(rng: torch.Generator) -> None:
+    """They are materialised as such, so their samples must be counted as such too."""
+    data = [Pair(torch.randn(k, 3, generator=rng), torch.randn(k, 1, generator=rng)) for k in (5, 2)]
+    batches = materialise(data, device=torch.device("cpu"), dtype=torch.float32)
+    objective = Objective("mse", lambda model, b: ((model(b.inputs) - b.targets).square().sum(), len(b.targets)))
+    landscape = NetworkLandscape(nn.Linear(3, 1), objective, batches)
+    points = landscape.initial(rng).vector[None]
+    parts = torch.cat([landscape.gradients(points, batch)[0] for batch in range(2)])
+    torch.testing.assert_close((5 * parts[:1] + 2 * parts[1:]) / 7, landscape.energies(points), rtol=1e-6, atol=0)
+    assert landscape.work.gradients == pytest.approx(1.0)

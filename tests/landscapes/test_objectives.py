@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from landscape.errors import CheckpointError
+from landscape.landscapes.batch_parts import num_samples
 from landscape.landscapes.objectives import (
     Objective,
     as_objective,
@@ -15,7 +16,6 @@ from landscape.landscapes.objectives import (
     cross_entropy,
     measured,
     mse,
-    samples_in,
     training_step_objective,
 )
 
@@ -89,7 +89,7 @@ def test_several_inputs(batch: Any) -> None:
     wrap = lambda value: torch.full((2, 1), value)  # noqa: E731
     tensors = {k: wrap(v) for k, v in batch.items()} if isinstance(batch, dict) else type(batch)(map(wrap, batch))
     assert energy(mse, Added(), tensors) == 9.0
-    assert samples_in(tensors) == 2
+    assert num_samples(tensors) == 2
 
 
 def test_a_single_named_input_may_have_any_name_and_answers_may_carry_logits() -> None:

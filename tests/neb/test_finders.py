@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from landscape_finders import autoneb, draxler2018, linear
 from landscape_finders.growth import at_top, by_excess
-from landscape_finders.optimisers import Moments, adam
+from landscape_finders.optimisers import Moments, adam, momentum
 from landscape_finders.options import AutonebOptions, Draxler2018Options, LinearOptions
+from landscape_finders.string import finished, start, step
 from landscape_zoo.opening import open_zoo
 
 from landscape.analysis import Context, Result
@@ -119,6 +121,68 @@ def soft_valley():
     space, info = ParameterSpace(("x",), ((2,),)), LandscapeInfo("soft valley", "energy")
     land = AnalyticLandscape(energy, space, info, lambda rng: torch.randn(2, generator=rng, dtype=torch.float64))
     return land, [Point(torch.tensor([s, 0.0], dtype=torch.float64), id=str(s)) for s in (-1.0, 1.0)]
+
+
+def published_cycles(reach):
+    """Images, steps and rate of each cycle of a search in which every cycle adds two images; and what it spent."""
+    land, pair = soft_valley()
+    method = draxler2018._method(Draxler2018Options(), reach)
+    ends = torch.stack([p.vector for p in pair])
+    thirds = torch.tensor([0.28, 0.72]).double()
+    method = replace(method, insertions=lambda times, energies, inside: thirds)
+    state = start(land, torch.lerp(ends[0], ends[1], torch.linspace(0, 1, 5).double()[:, None]), method)
+    cycles = []
+    while not finished(state, method):
+        cycles.append((state.images, state.steps_left, method.rate(state)))
+        spent = state.gradient_evaluations + state.images * state.steps_left
+        moments = replace(state.moments, first=state.moments.first + 1)
+        state = replace(state, moments=moments, steps_left=0, gradient_evaluations=spent)
+        state = step(land, state, method, torch.Generator())
+        assert not state.moments.first.any() or finished(state, method)  # the optimiser is rebuilt
+    return cycles, state.gradient_evaluations
+
+
+PUBLISHED_STEPS = [1000] * 4 + [2000] * 2 + [1000] * 8
+PUBLISHED_RATES = [0.1] * 6 + [0.01] * 4 + [0.001] * 4
+
+
+@pytest.mark.parametrize("share", [1, 0.1, 0.02])
+def test_the_published_schedule_and_all_its_cycles_shortened_alike(share):
+    cycles, spent = published_cycles(round(248_000 * share))
+    images, steps, rates = zip(*cycles, strict=True)
+    assert spent == 248_000 * share
+    assert images == tuple(range(3, 30, 2))
+    assert steps == tuple(share * n for n in PUBLISHED_STEPS)
+    assert rates == tuple(PUBLISHED_RATES)
+
+
+def test_momentum_is_that_of_torch(rng):
+    """Without dampening: the step is the sum of 0.9^k times the gradient k steps ago."""
+    ours, moments = torch.zeros(3, 4), Moments.none(torch.zeros(3, 4))
+    theirs = torch.zeros(3, 4, requires_grad=True)
+    optimiser = torch.optim.SGD([theirs], lr=0.1, momentum=0.9)
+    for gradient in torch.randn(5, 3, 4, generator=rng):
+        theirs.grad = gradient
+        optimiser.step()
+        move, moments = momentum(gradient, moments)
+        ours = ours + 0.1 * move
+    torch.testing.assert_close(ours, theirs.detach(), rtol=1e-6, atol=1e-7)
+
+
+def test_each_image_of_the_published_schedule_has_its_own_batch():
+    class Recording(AnalyticLandscape):
+        num_batches = 50
+
+        def gradients(self, points, batch=None):
+            batches.append((len(points), batch))
+            return super().gradients(points)
+
+    batches: list[tuple[int, int]] = []
+    land, pair = soft_valley()
+    land = Recording(land.energy, land.space, land.info, land.start)
+    draxler2018._on_own_batches(land, torch.stack([p.vector for p in pair] * 10), torch.Generator().manual_seed(0))
+    assert [count for count, _ in batches] == [1] * 20
+    assert len({batch for _, batch in batches}) > 10
 
 
 def test_the_published_schedule_finds_the_valley():
@@ -291,3 +355,36 @@ def test_adam_is_that_of_torch(rng):
 def test_nonsense_is_refused(options, words):
     with pytest.raises(ValueError, match=words):
         options()
+
+
+@pytest.mark.parametrize("budget", [3, 10, 20, 30, 100])
+@pytest.mark.parametrize("name", ["mueller-brown", "curvy-valley", "spherical-2-spin?n=16&seed=0"])
+def test_a_handful_of_steps_settles_nothing(name, budget):
+    """The barrier of a few steps may stand still by chance, or because the budget ended before the second half."""
+    land, points = open_zoo(name, device=CPU)
+    path = found(autoneb, land, points[:2], AutonebOptions(max_gradients=budget))
+    true = {"mueller-brown": -40.6648435087, "curvy-valley": 1.0}.get(name, -10.2714353)
+    assert path.max_loss > true + 0.02
+    assert not path.converged
+    assert path.budget_spent
+
+
+def test_the_climb_turns_where_the_path_points_elsewhere():
+    """Between B and C three images are 27 degrees off the unstable mode: with that direction alone it never arrives."""
+    land, (_, b, c, *_) = open_zoo("mueller-brown", device=CPU)
+    path = found(autoneb, land, (b, c), AutonebOptions(climb=True))
+    assert path.converged
+    assert path.max_loss == pytest.approx(-72.2489401123, abs=1e-6)
+    assert path.gradient_evaluations < 6200
+
+
+def test_turning_finds_the_lowest_mode_of_a_plane():
+    from landscape_finders.climb import _turned
+
+    land, (a, *_) = open_zoo("quadratic?eigenvalues=7,-3&seed=1", device=CPU)
+    x, gradient = a.vector, land.gradients(a.vector[None])[1][0]
+    matrix = land.hessian(a).matmat(torch.eye(2).double())
+    lowest = torch.linalg.eigh(matrix).eigenvectors[:, 0]
+    for along in torch.tensor([[1.0, 0.3], [0.2, -1.0]]).double():
+        turned = _turned(land, x, gradient, along, reach=0.1)
+        assert abs(float(turned @ lowest)) == pytest.approx(1, abs=1e-9)

@@ -117,11 +117,11 @@ def test_a_partner_that_falls_short_is_said():
 
 def test_a_partner_from_a_file():
     land, points = open_zoo("mueller-brown", device=CPU)
-    options = NebOptions(partner="other.pt", finder="linear")
+    options = NebOptions(partner="this is it.pt", finder="linear")
     pair = complete(land, points[:1], options, context=context(opener=lambda name: points[1]))
     (result,) = results(land, [pair], options)
-    assert result.summary["partner"] == "other.pt"
-    assert result.messages[0] == "one checkpoint: its partner is other.pt"
+    assert result.summary["partner"] == "this is it.pt"
+    assert result.messages[0] == "one checkpoint: its partner is this is it.pt"
 
 
 def test_finders_get_what_they_know():

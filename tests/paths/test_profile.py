@@ -118,3 +118,52 @@ def test_an_infinite_energy_is_refused():
     knots = torch.tensor([[0.0, 0.0], [1e200, 0.0]], dtype=torch.float64)
     with pytest.raises(AnalysisError, match="the loss on the path is inf at time"):
         measure(land, knots)
+
+
+def test_a_bump_behind_a_corner_is_found():
+    """Past the corner at 0.5 the curve rises again more steeply: the left side's slope must not be carried across."""
+
+    def curve(t: torch.Tensor) -> torch.Tensor:
+        right = (t - 0.5).clamp(0)
+        return torch.where(t < 0.5, 1 - 1e-3 * (t - 0.49) ** 2, 1 - 1e-7) + 0.1 * right - 4 * right**2
+
+    times = torch.linspace(0, 1, 41, dtype=torch.float64)
+    found = refine(curve, times, curve(times), tolerance=1e-7, corners=times[[0, 20, 40]])
+    true = float(curve(torch.linspace(0, 1, 1_000_001).double()).max())
+    assert true > 1 + 6e-4
+    assert found.bracket <= 1e-7
+    assert float(found.energies.max()) == pytest.approx(true, abs=1.1e-7)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_corner_gives_no_more_than_its_own_side_says(mirrored):
+    """Samples at 0.1 spacing of 1 - right²: the chord from 0.1 to 0.2 carried back to the corner leaves 2 * 0.1²."""
+    times = torch.linspace(0, 1, 11, dtype=torch.float64)
+    energies = torch.where(times < 0.45, -1.0, 1 - (times - 0.5) ** 2)
+    energies = energies.flip(0) if mirrored else energies
+    found = refine(lambda t: t, times, energies, tolerance=torch.inf, corners=times[[0, 5, 10]])
+    assert found.bracket == pytest.approx(2 * 0.1**2, rel=1e-9)
+
+
+def test_the_excess_over_the_chord_is_refined_as_well():
+    def curve(t: torch.Tensor) -> torch.Tensor:
+        return 10 * t - 4 * (t - 0.3123) ** 2
+
+    times = torch.linspace(0, 1, 12, dtype=torch.float64)
+    found = refine(curve, times, curve(times), tolerance=1e-6)
+    ends = curve(torch.tensor([0.0, 1.0]).double())
+    excess = found.energies - torch.lerp(ends[0], ends[1], found.times)
+    fine = curve(FINE) - torch.lerp(ends[0], ends[1], FINE)
+    assert float(excess.max()) == pytest.approx(float(fine.max()), rel=1e-3)
+    assert float(fine.max()) > 1.002 * float((curve(times) - torch.lerp(ends[0], ends[1], times)).max())
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_chords_are_carried_over_the_width_of_the_other_interval(mirrored):
+    """Slope 5 before the top, carried over 0.3 behind it: room 1.5."""
+    times = torch.tensor([0, 0.2, 0.3, 0.6, 0.9, 1], dtype=torch.float64)
+    energies = torch.tensor([0, 0.5, 1, 0.95, 0, -1], dtype=torch.float64)
+    if mirrored:
+        times, energies = 1 - times.flip(0), energies.flip(0)
+    found = refine(lambda t: t, times, energies, tolerance=torch.inf)
+    assert found.bracket == pytest.approx(1.5, rel=1e-9)

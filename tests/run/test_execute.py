@@ -265,3 +265,30 @@ def test_cost_is_what_the_landscape_was_asked_for() -> None:
 def test_options_refuse_what_they_do_not_know() -> None:
     with pytest.raises(UsageError, match=r"no option 'skale'\. Did you mean 'scale'"):
         make_options(SINGLE, {"skale": 2})
+
+
+def careless(
+    landscape: Any, groups: Sequence[Sequence[Point]], options: Options, *, context: Context
+) -> Iterator[tuple[int, Result]]:
+    yield 0, _result(groups[0], options, context.task(0))
+    if options.fail_at:
+        yield int(options.fail_at), _result(groups[0], options, context.task(0))
+
+
+@pytest.mark.parametrize(
+    ("fail_at", "says"), [("", "no result"), ("0", "none of those left"), ("7", "group 7, which is none")]
+)
+def test_a_batched_analysis_that_forgets_a_group_or_gives_a_wrong_one_has_failed_there(fail_at: str, says: str) -> None:
+    request = Request(replace(BATCHED, run=f"{HERE}:careless"), Options(fail_at=fail_at))
+    outcome = execute(setting(), points(), [request])
+    assert list(values(outcome)) == [("p0", "p1")]
+    assert [failure.points for failure in outcome.failed] == [("p0", "p2"), ("p1", "p2")]
+    assert all(says in failure.error for failure in outcome.failed)
+
+
+@pytest.mark.parametrize("analysis", [SINGLE, BATCHED], ids=["single", "batched"])
+def test_an_analysis_whose_function_is_not_there_has_failed_and_harms_no_other(analysis: Analysis) -> None:
+    lost = Request(replace(analysis, name="lost", run=f"{HERE}:nowhere"), Options())
+    outcome = execute(setting(), points(2), [lost, Request(SINGLE, Options())])
+    assert len(outcome.entries) == 2
+    assert {failure.analysis for failure in outcome.failed} == {"lost"}

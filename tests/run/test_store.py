@@ -80,6 +80,32 @@ def test_a_damaged_result_is_said_to_be_and_counts_as_missing(tmp_path: Path) ->
         assert store.result("neb", KEY) is None
 
 
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b"{}", b"\xff\xfe"])
+def test_a_damaged_record_harms_no_other_result(tmp_path: Path, content: bytes) -> None:
+    store = RunStore.create(tmp_path)
+    store.write_manifest({"schema": 1, "calls": []})
+    store.keep(KEY, a_result(), ())
+    store.keep("b" * 64, a_result(2.5), ())
+    (store.folder("neb", KEY) / "result.json").write_bytes(content)
+    with pytest.warns(UserWarning, match="damaged"):
+        assert [result.summary["barrier"] for result in open_run(tmp_path).results] == [2.5]
+
+
+def test_a_stored_result_names_no_code_to_run(tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path)
+    store.keep(KEY, a_result(plotter="os:getcwd"), ())
+    back = store.result("neb", KEY)
+    assert back is not None
+    assert back.plot() == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"{}", b'{"calls": null}', b"\xff\xfe"])
+def test_a_damaged_manifest_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(UsageError, match=r"manifest\.json cannot be read"):
+        _ = RunStore(tmp_path).manifest
+
+
 def test_not_a_number_is_never_stored(tmp_path: Path) -> None:
     store = RunStore.create(tmp_path)
     with pytest.raises(ValueError, match="JSON"):
