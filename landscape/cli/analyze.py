@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from landscape.cli.flags import PARTS, Words, add_loading_flags, merge_part, new_parser, parse, sort_words
-from landscape.errors import UsageError
+from landscape.cli.flags import (
+    PARTS,
+    Words,
+    add_loading_flags,
+    load_options,
+    merge_part,
+    new_parser,
+    parse,
+    recipe,
+    sort_words,
+)
+from landscape.errors import CheckpointError, UsageError
 from landscape.registry import Registry, registry
 
 if TYPE_CHECKING:
-    from landscape.run.loading import LoadOptions
+    from landscape.run.call import Done
+    from landscape.run.loading import Loaded
+    from landscape.run.store import RunStore
     from landscape.run.tasks import Request
 
-__all__ = ["run"]
+__all__ = ["analyze_parser", "run"]
 
 
 def run(arguments: Sequence[str], *, debug: bool) -> int:
     """Analyse checkpoints; 0, or 5 if an analysis failed."""
     known = registry()
     words = sort_words(arguments)
-    parser = _parser(known)
+    parser = analyze_parser(known)
     given = parse(parser, words.rest)
     given.checkpoints = given.checkpoints or _configured_checkpoints(given)
     plugins = words.plugins or list(given.plugin or [])
@@ -42,7 +53,8 @@ def run(arguments: Sequence[str], *, debug: bool) -> int:
     return _analyze(given, words, plugins, known, list(arguments), debug)
 
 
-def _parser(known: Registry) -> ArgumentParser:
+def analyze_parser(known: Registry) -> ArgumentParser:
+    """The parser of `landscape analyze`, with a group of options for each installed analysis."""
     parser = new_parser("analyze", "Measure the geometry of the loss at and between checkpoints.")
     parser.add_argument("--config", action="config", help="a YAML file with these options; flags after it override it")
     parser.add_argument("checkpoints", nargs="*", type=str, help="files, folders, globs, or one zoo:NAME?key=value")
@@ -103,53 +115,61 @@ def _analyze(
     given: Namespace, words: Words, plugins: Sequence[str], known: Registry, arguments: list[str], debug: bool
 ) -> int:
     requests = _requests(given, plugins, known)
-    from landscape.cli.progress import progress
-    from landscape.cli.tables import landscape_line, notice, print_results
-    from landscape.run.call import Call, carry_out, default_directory
-    from landscape.run.execute import Setting
-    from landscape.run.loading import load_points, partner_opener
+    from landscape.cli.tables import print_results
+    from landscape.run.call import default_directory
+    from landscape.run.loading import load_points
     from landscape.run.store import RunStore
-    from landscape.run.threads import settle_threads
 
     options = load_options(given)
     if given.out:
         RunStore.create(given.out)
     loaded = load_points(given.checkpoints, recipe(given, words), options)
+    _announce(loaded, requests)
+    out = given.out or default_directory(loaded.landscape, loaded.points, options.seed)
+    done = _carried_out(given, loaded, requests, known, RunStore.create(out), arguments, debug)
+    if given.json:
+        print(json.dumps(done.shown, indent=1, allow_nan=False))
+    else:
+        print_results(done.shown, {point.id for point in loaded.points})
+    for failure in done.outcome.failed:
+        print(f"landscape: {failure.analysis} of {', '.join(failure.points)} failed: {failure.error}", file=sys.stderr)
+    return 5 if done.outcome.failed else 0
+
+
+def _announce(loaded: Loaded, requests: Sequence[Request]) -> None:
+    """Say what was loaded and what was left out, before the work begins."""
+    from landscape.cli.tables import landscape_line, notice
+
     for left in loaded.left_out:
         notice(f"left out: {left.reason}")
     _check_enough(loaded.points, loaded.left_out, requests)
     notice(landscape_line(loaded.landscape, loaded.measured))
+
+
+def _carried_out(
+    given: Namespace,
+    loaded: Loaded,
+    requests: Sequence[Request],
+    known: Registry,
+    store: RunStore,
+    arguments: list[str],
+    debug: bool,
+) -> Done:
+    from landscape.cli.progress import progress
+    from landscape.run.call import Call, carry_out
+    from landscape.run.execute import Setting
+    from landscape.run.loading import partner_opener
+    from landscape.run.threads import settle_threads
+
     settle_threads(loaded.landscape, loaded.points[0])
-    out = Path(given.out) if given.out else default_directory(loaded.landscape, loaded.points, options.seed)
-    store = RunStore.create(out)
+    opener = partner_opener(loaded.landscape, loaded.points, trust=given.trust)
+    measured = {point.id: one for point, one in zip(loaded.points, loaded.measured, strict=True)}
+    words = ["landscape", "analyze", *arguments]
     with progress() as reporter:
         setting = Setting(
-            loaded.landscape,
-            known,
-            options.seed,
-            given.pairs,
-            reporter=reporter,
-            opener=partner_opener(loaded.landscape, loaded.points, trust=options.trust),
-            debug=debug,
+            loaded.landscape, known, given.seed, given.pairs, reporter=reporter, opener=opener, debug=debug
         )
-        measured = {point.id: one for point, one in zip(loaded.points, loaded.measured, strict=True)}
-        call = Call(
-            setting,
-            loaded.points,
-            requests,
-            ["landscape", "analyze", *arguments],
-            loaded.recipe,
-            loaded.left_out,
-            measured,
-        )
-        done = carry_out(call, store)
-    if given.json:
-        print(json.dumps(done.shown, indent=1, allow_nan=False))
-    else:
-        print_results(done.shown)
-    for failure in done.outcome.failed:
-        print(f"landscape: {failure.analysis} of {', '.join(failure.points)} failed: {failure.error}", file=sys.stderr)
-    return 5 if done.outcome.failed else 0
+        return carry_out(Call(setting, loaded.points, requests, words, loaded.recipe, loaded.left_out, measured), store)
 
 
 def _requests(given: Namespace, plugins: Sequence[str], known: Registry) -> list[Request]:
@@ -161,30 +181,9 @@ def _requests(given: Namespace, plugins: Sequence[str], known: Registry) -> list
 
 def _check_enough(points: Sequence[Any], left_out: Sequence[Any], requests: Sequence[Request]) -> None:
     """Fewer points left than an analysis needs: the file that was left out is the error."""
-    from landscape.errors import CheckpointError
-
     for request in requests:
         needed = 1 if request.analysis.points == "many" else request.analysis.points
         if left_out and len(points) < needed:
             raise CheckpointError(
                 f"{request.analysis.name} needs {needed} points, {len(points)} left. {left_out[0].reason}"
             )
-
-
-def load_options(given: Namespace) -> LoadOptions:
-    """How checkpoints are read, from parsed flags."""
-    from landscape.run.loading import LoadOptions
-
-    return LoadOptions(**{field.name: given[field.name] for field in dataclasses.fields(LoadOptions)})
-
-
-def recipe(given: Namespace, words: Words) -> Any:
-    """The recipe that the flags and the config file name."""
-    from landscape.checkpoints.recipe import Recipe, Spec
-
-    specs = {}
-    for part in PARTS:
-        plain: Mapping[str, Any] | None = merge_part(given[part], part, words)
-        if plain:
-            specs[part] = Spec.from_plain(plain, named_by=f"--{part}", by_user=True)
-    return Recipe(**specs)

@@ -8,15 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from landscape.checkpoints.recipe import PARTS
+from landscape.checkpoints.recipe import PARTS, Recipe, Spec
 from landscape.errors import UsageError, did_you_mean, one_line
 
-__all__ = ["PARTS", "Words", "add_loading_flags", "merge_part", "new_parser", "parse", "sort_words"]
+if TYPE_CHECKING:
+    from landscape.run.rebuilding import LoadOptions
+
+__all__ = [
+    "PARTS",
+    "Words",
+    "add_loading_flags",
+    "load_options",
+    "merge_part",
+    "new_parser",
+    "parse",
+    "recipe",
+    "sort_words",
+]
 
 _FLAG = re.compile(r"--[A-Za-z][\w.-]*")
 
@@ -138,3 +151,17 @@ def merge_part(configured: Any, part: str, words: Words) -> dict[str, Any] | Non
             raise UsageError(f"--{part}.{next(iter(arguments))} needs --{part} as well: the name it is an argument of")
         return None
     return {"class_path": merged["class_path"], "init_args": {**merged.get("init_args", {}), **arguments}}
+
+
+def load_options(given: Namespace) -> LoadOptions:
+    """How checkpoints are read, from parsed flags."""
+    from landscape.run.rebuilding import LoadOptions
+
+    return LoadOptions(**{name.name: given[name.name] for name in fields(LoadOptions)})
+
+
+def recipe(given: Namespace, words: Words) -> Recipe:
+    """The recipe that the flags and the config file name."""
+    plain = {part: merge_part(given[part], part, words) for part in PARTS}
+    named = {part: Spec.from_plain(spec, f"--{part}", by_user=True) for part, spec in plain.items() if spec}
+    return Recipe(**named)

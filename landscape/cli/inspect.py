@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from landscape.cli.flags import add_loading_flags, new_parser, parse, sort_words
+from landscape.cli.flags import add_loading_flags, load_options, new_parser, parse, recipe, sort_words
 from landscape.errors import LandscapeError, UsageError
 
 __all__ = ["run"]
@@ -28,7 +28,6 @@ def run(arguments: Sequence[str], *, debug: bool) -> int:
     given = parse(parser, words.rest)
     if words.plugins:
         raise UsageError("inspect runs no plugin: leave out --plugin, or take `landscape analyze`")
-    from landscape.cli.analyze import load_options, recipe
     from landscape.registry import registry
 
     named = recipe(given, words)

@@ -41,10 +41,15 @@ def landscape_line(landscape: Any, measured: Sequence[Any]) -> str:
     return " · ".join([f"{info.name} {landscape.space.dim:,} params", *data, loss, f"{landscape.device} {dtype}"])
 
 
-def print_results(shown: Mapping[str, Any]) -> None:
-    """The results of a call, one table per analysis, and where they are kept."""
+def print_results(shown: Mapping[str, Any], given: set[str]) -> None:
+    """The results of a call, one table per analysis, and where they are kept.
+
+    What must be known before any number comes first: how points that were not ``given`` were made.
+    """
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else UNBOUNDED)
-    for line in _first_lines(shown):
+    made = [result for result in shown["results"] if not given.issuperset(result["points"]) and result["messages"]]
+    first = {result["messages"][0] for result in made}
+    for line in sorted(first):
         console.print(escape(line))
     for (analysis, _), group in groupby(shown["results"], key=lambda r: (r["analysis"], len(r["points"]))):
         results = list(group)
@@ -53,19 +58,12 @@ def print_results(shown: Mapping[str, Any]) -> None:
         console.print(_beside(analysis, results) if len(results) <= WIDE else _below(analysis, results))
         for result in results:
             mark = "" if result["converged"] else "not converged: "
-            for message in result["messages"]:
+            for message in [message for message in result["messages"] if message not in first]:
                 console.print(
                     escape(f"  {_name(result)}: {mark}{message}"), style="dim" if result["converged"] else "yellow"
                 )
     if shown["results"]:
         console.print(escape(f"stored in {shown['run']}   figures and a page of all: landscape report {shown['run']}"))
-
-
-def _first_lines(shown: Mapping[str, Any]) -> list[str]:
-    """What must be known before any number: points that were made, not given."""
-    return [
-        result["messages"][0] for result in shown["results"] if result["summary"].get("partner") and result["messages"]
-    ][:1]
 
 
 def _name(result: Mapping[str, Any]) -> str:

@@ -52,14 +52,26 @@ class Run:
         for result in self.results:
             if result.analysis == analysis and (not points or set(points) == set(result.points)):
                 return result
-        known = ", ".join(f"{r.analysis} {'–'.join(r.points)}" for r in self.results) or "nothing"
-        raise UsageError(f"{self.directory} holds no {analysis} result of {' and '.join(points)}. It holds {known}")
+        of = f" of {' and '.join(points)}" if points else ""
+        raise UsageError(f"{self.directory} holds no {analysis} result{of}. It holds {self._contents()}")
 
     def path(self, first: str, second: str) -> Tensor:
-        """The knots of the stored path between two points, shape ``(m, P)``, from ``first`` to ``second``."""
-        result = self.result("neb", first, second)
-        knots = result.vectors["path"]
-        return knots if result.points[0] == first else knots.flip(0)
+        """The knots of the stored path between two points, shape ``(m, P)``, from ``first`` to ``second``.
+
+        Of several, with other options or seeds, the one with the lowest ``max_loss``.
+        """
+        pair = {first, second}
+        found = [result for result in self.results if set(result.points) == pair and "path" in result.vectors]
+        if not found:
+            raise UsageError(
+                f"{self.directory} holds no path between {first} and {second}. It holds {self._contents()}"
+            )
+        lowest = min(found, key=lambda result: float(str(result.summary.get("max_loss", "inf"))))
+        knots = lowest.vectors["path"]
+        return knots if lowest.points[0] == first else knots.flip(0)
+
+    def _contents(self) -> str:
+        return ", ".join(f"{r.analysis} {'–'.join(r.points)}" for r in self.results) or "nothing"
 
 
 def open_run(directory: str | Path) -> Run:

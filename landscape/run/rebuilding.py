@@ -15,6 +15,7 @@ from landscape.checkpoints.building import build, locate
 from landscape.checkpoints.recipe import Recipe, Spec
 from landscape.errors import CheckpointError, LandscapeError, UsageError, did_you_mean
 from landscape.landscapes.batches import materialise
+from landscape.landscapes.batchnorm import POLICIES
 from landscape.landscapes.checks import check_deterministic
 from landscape.landscapes.network import NetworkLandscape
 from landscape.landscapes.objectives import Objective, as_objective, training_step_objective
@@ -24,7 +25,6 @@ from landscape.registry import Registry
 __all__ = ["DTYPES", "LoadOptions", "Rebuilder", "check_evaluable", "pick_device"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-BATCH_NORM = ("recalibrate", "frozen", "interpolate")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class LoadOptions:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, known in (("dtype", self.dtype, DTYPES), ("bn", self.bn, BATCH_NORM)):
+        for name, value, known in (("dtype", self.dtype, DTYPES), ("bn", self.bn, POLICIES)):
             if value is not None and value not in known:
                 raise UsageError(f"{name} {value!r} is unknown{did_you_mean(value, known)} Take {' or '.join(known)}")
 

@@ -19,7 +19,7 @@ LAYERS = [
     ("errors", "labels"),
     ("hooks", "parameters"),
     ("analysis",),
-    ("curvature", "paths", "symmetry"),
+    ("curvature", "paths"),
     ("landscapes",),
     ("checkpoints", "saving", "lightning"),
     ("registry", "builtin"),

@@ -87,11 +87,16 @@ def test_the_documents_name_what_is_there() -> None:
 
 
 def test_every_flag_and_exit_code_is_documented() -> None:
-    from landscape.cli.analyze import _parser
+    from landscape.cli.analyze import analyze_parser
     from landscape.registry import registry
 
     text = (ROOT / "docs" / "command-line.md").read_text()
-    flags = {name for action in _parser(registry())._actions for name in action.option_strings if name.startswith("--")}
+    flags = {
+        name
+        for action in analyze_parser(registry())._actions
+        for name in action.option_strings
+        if name.startswith("--")
+    }
     for flag in {flag.rstrip("+") for flag in flags} - {"--help"}:
         if "." not in flag and flag.removeprefix("--") not in registry().analyses:
             assert flag.replace("_", "-") in text, f"{flag} is not in docs/command-line.md"

@@ -9,6 +9,9 @@ import torch
 from landscape_zoo.opening import open_zoo
 
 from landscape.errors import AnalysisError
+from landscape.landscapes.analytic import AnalyticLandscape
+from landscape.landscapes.protocol import LandscapeInfo
+from landscape.parameters import ParameterSpace
 from landscape.paths import dense_times, measure, refine
 
 CPU = torch.device("cpu")
@@ -167,3 +170,16 @@ def test_chords_are_carried_over_the_width_of_the_other_interval(mirrored):
         times, energies = 1 - times.flip(0), energies.flip(0)
     found = refine(lambda t: t, times, energies, tolerance=torch.inf)
     assert found.bracket == pytest.approx(1.5, rel=1e-9)
+
+
+def test_the_knots_of_a_path_are_corners():
+    """Behind the corner at (1, 0) lies a bump of 6.25e-4 that samples at a tenth of a segment do not show."""
+
+    def energy(x: torch.Tensor) -> torch.Tensor:
+        return 1 - 1e-3 * (x[0] - 0.9) ** 2 + 0.05 * x[1] - x[1] ** 2
+
+    space, info = ParameterSpace(("x",), ((2,),)), LandscapeInfo("behind a corner", "energy")
+    land = AnalyticLandscape(energy, space, info, lambda rng: torch.zeros(2, dtype=torch.float64))
+    knots = torch.tensor([[0, 0], [1, 0], [1, 1]], dtype=torch.float64)
+    profile = measure(land, knots, tolerance=1e-6)
+    assert float(profile.energies.max()) == pytest.approx(1 - 1e-5 + 6.25e-4, abs=1e-6)

@@ -157,7 +157,7 @@ def test_open_run_gives_results_points_and_paths_both_ways(tmp_path: Path) -> No
     assert [result.summary["barrier"] for result in run.results] == [1.5]
     assert [point["id"] for point in run.points] == ["a", "b"]
     assert torch.equal(run.path("b", "a"), run.path("a", "b").flip(0))
-    with pytest.raises(UsageError, match="holds no neb result of a and c"):
+    with pytest.raises(UsageError, match="holds no path between a and c"):
         run.path("a", "c")
     with pytest.raises(UsageError, match=r"no manifest.json"):
         open_run(tmp_path / "results")
