@@ -126,3 +126,10 @@ def asymmetry_square(matrix, rng):
 
 def test_tolerances_separate_rounding_from_a_wrong_derivative():
     assert ASYMMETRY_TOLERANCE[torch.float64] < ASYMMETRY_TOLERANCE[torch.float32] < 0.24
+
+
+def test_two_samples_have_an_error_by_hand():
+    """Samples 1 and 3: variance (1 + 1) / (2 - 1), error sqrt(2 / 2)."""
+    found = trace_estimate(torch.tensor([1.0, 3.0], dtype=torch.float64), trace_in_basis=5.0)
+    assert (found.value, found.num_probes) == (7.0, 2)
+    assert found.standard_error == pytest.approx(1.0, rel=1e-12)

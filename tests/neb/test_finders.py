@@ -388,3 +388,10 @@ def test_turning_finds_the_lowest_mode_of_a_plane():
     for along in torch.tensor([[1.0, 0.3], [0.2, -1.0]]).double():
         turned = _turned(land, x, gradient, along, reach=0.1)
         assert abs(float(turned @ lowest)) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize(("excess", "number"), [(0.19, 0), (0.21, 1)])
+def test_a_tenth_of_the_range_is_the_least_excess(excess, number):
+    """Knots at 0, 2, 0: a point counts from 0.2 over its chord."""
+    energies = torch.tensor([0, 0.5, 1 + excess, 1.5, 2, 1.5, 1, 0.5, 0], dtype=torch.float64)
+    assert by_excess(torch.linspace(0, 1, 9), energies, 3).tolist() == [0.25] * number
