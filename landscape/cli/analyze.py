@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -73,7 +74,8 @@ def _configured_checkpoints(given: Namespace) -> list[str]:
     """The checkpoints that config files name, which jsonargparse drops for the empty list of the command line."""
     found: list[str] = []
     for path in given.config or []:
-        found = list((yaml.safe_load(Path(str(path)).read_text()) or {}).get("checkpoints") or found)
+        named = (yaml.safe_load(Path(str(path)).read_text()) or {}).get("checkpoints") or found
+        found = [named] if isinstance(named, str) else list(named)
     return found
 
 
@@ -123,10 +125,11 @@ def _analyze(
     options = load_options(given)
     if given.out:
         RunStore.create(given.out)
-    loaded = load_points(given.checkpoints, recipe(given, words), options)
-    _announce(loaded, requests)
-    out = given.out or default_directory(loaded.landscape, loaded.points, options.seed)
-    done = _carried_out(given, loaded, requests, known, RunStore.create(out), arguments, debug)
+    with contextlib.redirect_stdout(sys.stderr):  # what a model prints is no result
+        loaded = load_points(given.checkpoints, recipe(given, words), options)
+        _announce(loaded, requests)
+        out = given.out or default_directory(loaded.landscape, loaded.points, options.seed)
+        done = _carried_out(given, loaded, requests, known, RunStore.create(out), arguments, debug)
     if given.json:
         print(json.dumps(done.shown, indent=1, allow_nan=False))
     else:

@@ -117,7 +117,7 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
         return parser.parse_args(list(words))
     except ArgumentError as error:
         raise UsageError(_explain(parser, str(error))) from error
-    except (TypeError, ValueError, OSError) as error:
+    except (TypeError, ValueError, AttributeError, OSError) as error:
         raise UsageError(_explain(parser, str(error))) from error
 
 

@@ -100,6 +100,7 @@ class NetworkHessian:
         """The gradient of the summed loss of some batches, in parts, with its graph, and their weight."""
         values = [self._function(self._loss, self._tensors, batch) for batch in batches]
         total = torch.stack([value for value, _ in values]).sum()
+        _refuse_checkpointing(values[0][0])
         parts = torch.autograd.grad(total, tuple(self._leaves.values()), create_graph=True, materialize_grads=True)
         return parts, float(sum(weight for _, weight in values))
 
@@ -118,6 +119,22 @@ class NetworkHessian:
                     materialize_grads=True,
                 )
                 product += torch.cat([image.reshape(-1) for image in images])
+
+
+def _refuse_checkpointing(value: Tensor) -> None:
+    """Reentrant activation checkpointing differentiates once only, and gives a wrong Hessian without a word."""
+    known, open_nodes = set(), [value.grad_fn]
+    while open_nodes:
+        node = open_nodes.pop()
+        if node is None or node in known:
+            continue
+        if node.name() == "CheckpointFunctionBackward":
+            raise AnalysisError(
+                "reentrant activation checkpointing has no second derivative, so there is no Hessian: "
+                "use checkpoint(..., use_reentrant=False), or turn it off in eval mode"
+            )
+        known.add(node)
+        open_nodes.extend(parent for parent, _ in node.next_functions)
 
 
 @contextmanager

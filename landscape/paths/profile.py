@@ -68,8 +68,9 @@ def energies_at(landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[
     energies = torch.cat(blocks) if blocks else torch.zeros(0, dtype=torch.float64)
     if not torch.isfinite(energies).all():
         worst = int((~torch.isfinite(energies)).nonzero()[0])
+        where = f" at time {float(times[worst]):.4g}" if bool(torch.isfinite(knots).all()) else ", and so is the path"
         raise AnalysisError(
-            f"the loss on the path is {float(energies[worst])} at time {float(times[worst]):.4g}, wanted a finite one: "
+            f"the loss on the path is {float(energies[worst])}{where}, wanted a finite one: "
             f"try --dtype float64, or a smaller learning rate of the path finder"
         )
     return energies

@@ -81,6 +81,7 @@ def execute(setting: Setting, points: Sequence[Point], requests: Sequence[Reques
             continue
         tasks = [_task(setting, request, group) for group in groups]
         missing = _take_stored(setting, request, tasks, outcome)
+        missing, again = _once(missing)
         for index, result in _run(setting, request, missing):
             task = missing[index]
             if isinstance(result, Exception):
@@ -90,6 +91,7 @@ def execute(setting: Setting, points: Sequence[Point], requests: Sequence[Reques
                 outcome.entries.append(_finish(setting, request, task, result, meter))
             except Exception as error:
                 _fail(outcome, setting, request, task.group, error)
+        _repeat(outcome, again)
         _sort(outcome, request, tasks)
         if request.analysis.combine:
             _combine(setting, request, outcome, meter)
@@ -185,12 +187,27 @@ def _finish(setting: Setting, request: Request, task: Task, result: Any, meter: 
     return Entry(result, task.key, task.group, cached=False)
 
 
+def _once(tasks: list[Task]) -> tuple[list[Task], list[Task]]:
+    """Tasks with the first of each key apart from those that ask the same again (of a file named twice)."""
+    first = {task.key: task for task in reversed(tasks)}
+    return [task for task in tasks if task is first[task.key]], [task for task in tasks if task is not first[task.key]]
+
+
+def _repeat(outcome: Outcome, tasks: list[Task]) -> None:
+    """Enter results once more for tasks that asked the same of points with other names."""
+    done = {entry.key: entry for entry in outcome.entries}
+    for task in tasks:
+        if task.key in done:
+            named = replace(done[task.key].result, points=tuple(point.id for point in task.group))
+            outcome.entries.append(Entry(named, task.key, task.group, cached=True))
+
+
 def _sort(outcome: Outcome, request: Request, tasks: list[Task]) -> None:
     """Put an analysis' results in the order of its tasks, whichever came from the store or ended first."""
-    order = {task.key: index for index, task in enumerate(tasks)}
+    order = {task.group: index for index, task in enumerate(tasks)}
     own = [entry for entry in outcome.entries if entry.result.analysis == request.analysis.name]
     others = [entry for entry in outcome.entries if entry.result.analysis != request.analysis.name]
-    outcome.entries = others + sorted(own, key=lambda entry: order[entry.key])
+    outcome.entries = others + sorted(own, key=lambda entry: order[entry.points])
 
 
 def _combine(setting: Setting, request: Request, outcome: Outcome, meter: Meter) -> None:

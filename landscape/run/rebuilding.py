@@ -68,6 +68,8 @@ class LoadOptions:
         for name, value, known in (("dtype", self.dtype, DTYPES), ("bn", self.bn, POLICIES)):
             if value is not None and value not in known:
                 raise UsageError(f"{name} {value!r} is unknown{did_you_mean(value, known)} Take {' or '.join(known)}")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed must be between 0 and 2^63 - 1, got {self.seed}")
 
 
 def pick_device(name: str) -> torch.device:
@@ -76,8 +78,8 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        float(torch.zeros(1, device=device))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["no GPU was found"]
         raise UsageError(
             f"device {name!r} cannot be used here. Take auto, cpu or a GPU ({', '.join(found)})"
@@ -105,6 +107,8 @@ class Rebuilder:
         model = self._seeded(spec, self.hyper_parameters)
         if not isinstance(model, nn.Module):
             raise UsageError(f"{spec.class_path} gave a {type(model).__name__}, a torch.nn.Module is wanted")
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise CheckpointError(f"{spec.class_path} has no trainable parameter: set requires_grad on some")
         return model
 
     def landscape(self, model: nn.Module, stored: torch.dtype) -> NetworkLandscape:
@@ -164,9 +168,9 @@ def check_evaluable(landscape: NetworkLandscape, point: Point) -> None:
     """Refuse a model that cannot be evaluated on the data, or not twice with the same loss."""
     try:
         check_deterministic(landscape, point)
-    except (LandscapeError, KeyboardInterrupt):
+    except LandscapeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         info = landscape.info
         raise CheckpointError(
             f"{info.name} with {info.objective} cannot be evaluated on {info.data}: {type(error).__name__}: {error}. "

@@ -15,7 +15,7 @@ from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape.paths import Path, measured_line, measured_path, resampled, straight
 from landscape_finders.crossing import crossed
-from landscape_finders.string import Method, StringState, finished, pack, start, step, unpack
+from landscape_finders.string import Method, StringState, finished, is_packed, pack, start, step, unpack
 
 __all__ = ["Search", "each_pair"]
 
@@ -72,7 +72,7 @@ def _found(landscape: Landscape, a: Tensor, b: Tensor, search: Search, task: Con
     climbing = max(0, search.max_gradients - spent) // _CLIMB_SHARE if search.climb else 0
     method = search.method(float((b - a).norm()) / len(a) ** 0.5, search.max_gradients - climbing, spent)
     saved = task.load()
-    if saved and int(saved["max_gradients"]) == method.max_gradients:
+    if is_packed(saved) and int(saved["max_gradients"]) == method.max_gradients:
         state = unpack(saved, a, rng)
     else:
         state = start(landscape, knots, method, spent, spent_energies + line.energy_evaluations)
@@ -126,6 +126,9 @@ def _settled(path: Path, state: StringState, search: Search, tolerance: float) -
         return replace(path, converged=False, messages=(text,))
     if path.barrier <= tolerance:
         return replace(path, messages=(f"barrier {path.barrier:.3g} is within the tolerance {tolerance:.3g} of none",))
+    if not state.last_barrier <= state.best_barrier + tolerance:
+        text = f"the search ended at a barrier of {state.last_barrier:.3g}, above the best met: is its rate too high?"
+        return replace(path, converged=False, messages=(text,))
     steps = (state.gradient_evaluations - state.started_at) // state.images
     if fell <= tolerance and steps >= _FEWEST_STEPS:
         text = f"the barrier fell by {fell:.2g} over the second half, less than {tolerance:.2g}"

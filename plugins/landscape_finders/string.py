@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -17,7 +18,10 @@ from landscape.landscapes.protocol import Landscape
 from landscape.paths import barrier_of, dense_times, energies_at, improved_tangents, knot_times, points_at, resampled
 from landscape_finders.optimisers import Moments
 
-__all__ = ["Method", "StringState", "finished", "pack", "start", "step", "unpack"]
+__all__ = ["Method", "StringState", "finished", "is_packed", "pack", "start", "step", "unpack"]
+
+
+_FORMAT = 2  # of packed states; others are started anew
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +46,8 @@ class StringState:
         The path with the lowest barrier met at the end of a cycle.
     halfway_barrier
         ``best_barrier`` when at most half of the cycles and half of the budget were behind.
+    last_barrier
+        The barrier at the end of the last cycle, whether it is the best or not.
     """
 
     knots: Tensor
@@ -56,6 +62,7 @@ class StringState:
     best_knots: Tensor
     best_barrier: float
     halfway_barrier: float
+    last_barrier: float
 
     @property
     def images(self) -> int:
@@ -118,6 +125,7 @@ def start(
         best_knots=knots,
         best_barrier=torch.inf,
         halfway_barrier=torch.inf,
+        last_barrier=torch.inf,
     )
     state, _, _ = _measured(landscape, state, method)
     return _begun(replace(state, halfway_barrier=state.best_barrier), method)
@@ -160,7 +168,8 @@ def _measured(landscape: Landscape, state: StringState, method: Method) -> tuple
     times = dense_times(state.knots, method.points_per_segment)
     energies = energies_at(landscape, state.knots, times)
     barrier = barrier_of(energies)
-    state = replace(state, end_energies=energies[[0, -1]], energy_evaluations=state.energy_evaluations + len(times))
+    measured = state.energy_evaluations + len(times)
+    state = replace(state, end_energies=energies[[0, -1]], energy_evaluations=measured, last_barrier=barrier)
     if barrier < state.best_barrier:
         state = replace(state, best_knots=state.knots, best_barrier=barrier)
     return state, times, energies
@@ -212,16 +221,22 @@ def pack(state: StringState, method: Method, rng: torch.Generator) -> dict[str, 
         "second": state.moments.second,
         "best_knots": state.best_knots,
         "counters": torch.tensor(counters),
-        "barriers": torch.tensor([state.best_barrier, state.halfway_barrier], dtype=torch.float64),
+        "barriers": torch.tensor([state.best_barrier, state.halfway_barrier, state.last_barrier], dtype=torch.float64),
         "max_gradients": torch.tensor(method.max_gradients),
+        "format": torch.tensor(_FORMAT),
         "rng": rng.get_state(),
     }
+
+
+def is_packed(tensors: Mapping[str, Tensor] | None) -> TypeGuard[Mapping[str, Tensor]]:
+    """Whether these are tensors that this version of :func:`pack` made."""
+    return tensors is not None and "format" in tensors and int(tensors["format"]) == _FORMAT
 
 
 def unpack(tensors: Mapping[str, Tensor], like: Tensor, rng: torch.Generator) -> StringState:
     """The stored state on the device of ``like``; the generator goes on where it was."""
     updates, cycle, steps_left, gradients, energies, started_at = tensors["counters"].tolist()
-    best_barrier, halfway_barrier = tensors["barriers"].tolist()
+    best_barrier, halfway_barrier, last_barrier = tensors["barriers"].tolist()
     rng.set_state(tensors["rng"].cpu())
     return StringState(
         knots=tensors["knots"].to(like),
@@ -236,4 +251,5 @@ def unpack(tensors: Mapping[str, Tensor], like: Tensor, rng: torch.Generator) ->
         best_knots=tensors["best_knots"].to(like),
         best_barrier=best_barrier,
         halfway_barrier=halfway_barrier,
+        last_barrier=last_barrier,
     )

@@ -135,7 +135,8 @@ def _messages(pairs: ExtremeEigenpairs, skew: float, tolerance: float, options: 
     if skew > tolerance:
         messages.append(
             f"the Hessian is not symmetric (relative asymmetry {skew:.1e}, rounding explains {tolerance:.0e}): an "
-            "operation in the model has a wrong second derivative, as weight_norm does; do not trust these numbers"
+            "operation in the model has a wrong second derivative, as weight_norm does, or the loss is too small for "
+            "this precision: try --dtype float64, and do not trust these numbers"
         )
     for name, end, wanted in (("top", pairs.top, options.top), ("bottom", pairs.bottom, options.bottom)):
         met = int((end.residuals <= options.rtol * pairs.scale).sum())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 RECIPE = ["--model", "cli_nets:Net", "--data", "cli_nets:data", "--objective", "cross_entropy"]
 
@@ -42,6 +43,33 @@ class Noisy(Net):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(functional.dropout(torch.tanh(self.first(x)), 0.5))
+
+
+class Talkative(Net):
+    """Prints where it should compute."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        print("hello from forward")
+        return super().forward(x)
+
+
+class Exiting(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        raise SystemExit(0)
+
+
+class Frozen(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.requires_grad_(False)
+
+
+class Checkpointed(Net):
+    """Reentrant activation checkpointing: one derivative, not two."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = checkpoint(lambda h: torch.tanh(self.first(h)), x.requires_grad_(), use_reentrant=True)
+        return self.last(hidden)
 
 
 def data(scale: float = 1.0, count: int = 24) -> tuple[Tensor, Tensor]:

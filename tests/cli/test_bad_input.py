@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Callable
@@ -117,6 +118,10 @@ CALLS: list[tuple[str, list[str], int, list[str]]] = [
     ("no objective", ["a.pt", *RECIPE[:4], *HESSIAN], 3, ["--objective", "cross_entropy"]),
     ("a loss that is not finite", ["a.pt", *RECIPE, "--data.scale", ".nan", *HESSIAN], 3, ["nan", "data"]),
     ("dropout left on", ["a.pt", *RECIPE, "--model", "cli_nets:Noisy", *HESSIAN], 3, ["dropout"]),
+    ("a model that exits", ["a.pt", *RECIPE, "--model", "cli_nets:Exiting", *HESSIAN], 3, ["SystemExit"]),
+    ("nothing to train", ["a.pt", *RECIPE, "--model", "cli_nets:Frozen", *HESSIAN], 3, ["requires_grad"]),
+    ("a seed out of range", ["a.pt", *RECIPE, "--seed", "99999999999999999999", *HESSIAN], 2, ["seed"]),
+    ("a device without numbers", ["zoo:mueller-brown", "--device", "meta", *HESSIAN], 2, ["cpu"]),
     ("data that do not fit", ["a.pt", *RECIPE, "--data", "cli_nets:narrow_data", *HESSIAN], 3, ["--data", "shapes"]),
     ("a loss without weight", ["a.pt", *RECIPE, "--objective", "cli_nets:no_objective", *HESSIAN], 3, ["weight"]),
     ("an unknown plugin", ["a.pt", *RECIPE, "--plugin", "hesian"], 2, ["Did you mean 'hessian'"]),
@@ -147,6 +152,18 @@ def test_a_bad_call(nets: Path, run: Run, words: list[str], code: int, says: lis
     assert (shown.code, shown.out) == (code, "")
     assert all(word in shown.complaint for word in says), shown.complaint
     assert "Traceback" not in shown.err
+
+
+def test_a_model_that_cannot_be_differentiated_twice_is_refused(nets: Path, run: Run) -> None:
+    shown = run("analyze", "a.pt", *RECIPE, "--model", "cli_nets:Checkpointed", *HESSIAN, "--json")
+    assert shown.code == 5
+    assert "use_reentrant=False" in shown.complaint
+
+
+def test_what_a_model_prints_is_no_result(nets: Path, run: Run) -> None:
+    shown = run("analyze", "a.pt", *RECIPE, "--model", "cli_nets:Talkative", *HESSIAN, "--json")
+    assert "hello from forward" in shown.err
+    assert json.loads(shown.out)["failed"] == []
 
 
 def test_nothing_stored_is_lost_by_a_bad_call(nets: Path, run: Run) -> None:

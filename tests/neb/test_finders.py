@@ -18,7 +18,7 @@ from landscape.analysis import Context, Result
 from landscape.landscapes.analytic import AnalyticLandscape
 from landscape.landscapes.protocol import LandscapeInfo
 from landscape.parameters import ParameterSpace, Point
-from landscape.paths import points_at
+from landscape.paths import dense_times, points_at
 
 CPU = torch.device("cpu")
 
@@ -395,3 +395,56 @@ def test_a_tenth_of_the_range_is_the_least_excess(excess, number):
     """Knots at 0, 2, 0: a point counts from 0.2 over its chord."""
     energies = torch.tensor([0, 0.5, 1 + excess, 1.5, 2, 1.5, 1, 0.5, 0], dtype=torch.float64)
     assert by_excess(torch.linspace(0, 1, 9), energies, 3).tolist() == [0.25] * number
+
+
+def test_the_best_path_met_is_kept():
+    """With steps as long as the pair is apart the string is thrown about: what is returned only ever gets lower."""
+    land, pair = soft_valley()
+    ends = torch.stack([p.vector for p in pair])
+    method = autoneb._method(AutonebOptions(learning_rate=1.0, cycles=6), 2.0, 300, 0)
+    method = replace(method, rate=lambda state: 1.0)
+    state = start(land, torch.lerp(ends[0], ends[1], torch.linspace(0, 1, 5).double()[:, None]), method)
+    best, last = [state.best_barrier], []
+    while not finished(state, method):
+        cycle, knots = state.cycle, state.knots
+        state = step(land, state, method, torch.Generator().manual_seed(0))
+        if state.cycle > cycle:
+            best.append(state.best_barrier)
+            last.append(float(land.energies(points_at(land, knots, dense_times(knots, 9))).max()))
+    assert max(last) > best[0]
+    assert best == sorted(best, reverse=True)
+    highest = land.energies(points_at(land, state.best_knots, dense_times(state.best_knots, 9))).max()
+    assert state.best_barrier == pytest.approx(float(highest), abs=1e-12)
+
+
+@pytest.mark.parametrize("pair", [(0, 1), (1, 2)], ids=["straight up", "turning"])
+def test_a_climb_counts_every_mini_batch_of_its_gradients(pair):
+    class Counting(InBatches):
+        def gradients(self, points, batch=None):
+            counted.append(len(points) * (self.num_batches if batch is None else 1))
+            return AnalyticLandscape.gradients(self, points)
+
+    counted: list[int] = []
+    plain, points = open_zoo("mueller-brown", device=CPU)
+    land = Counting(plain.energy, plain.space, plain.info, plain.start)
+    options = AutonebOptions(max_gradients=1500, climb=True)
+    path = found(autoneb, land, [points[i] for i in pair], options)
+    assert path.converged
+    assert path.gradient_evaluations == sum(counted) <= 1500
+
+
+def test_a_maximum_that_is_not_bracketed_is_not_converged():
+    from landscape_finders.search import Search, _settled
+
+    from landscape.paths import measured_path
+
+    land, pair = soft_valley()
+    path = measured_path(land, torch.stack([p.vector for p in pair]))
+    method = replace(autoneb._method(AutonebOptions(), 2.0, 300, 0), connected_below=0.0)
+    state = replace(start(land, path.points[[0, 0, 1]], method), gradient_evaluations=300, best_barrier=path.barrier)
+    state = replace(state, halfway_barrier=path.barrier)
+    search = Search(lambda distance, reach, spent: method, 1, 300, False, None, None)
+    assert _settled(replace(path, bracket=0.01), state, search, tolerance=0.02).converged
+    loose = _settled(replace(path, bracket=0.03), state, search, tolerance=0.02)
+    assert not loose.converged
+    assert loose.messages == ("the maximum is bracketed only to 0.03, wanted 0.02",)

@@ -164,6 +164,15 @@ def test_no_limit_is_the_largest_budget() -> None:
     assert satisfies(replace(stored, budget_spent=False), Free())
 
 
+def test_the_same_question_is_asked_once() -> None:
+    same = [replace(point, id=name) for point, name in zip([*points(2), points(1)[0]], "abc", strict=True)]
+    outcome = execute(setting(), same, [Request(SINGLE, Options())])
+    assert calls == [("a",), ("b",)]
+    assert list(values(outcome)) == [("a",), ("b",), ("c",)]
+    assert values(outcome)[("c",)] == values(outcome)[("a",)]
+    assert [entry.cached for entry in outcome.entries] == [False, False, True]
+
+
 def test_one_failure_harms_no_other(tmp_path: Path) -> None:
     store = RunStore.create(tmp_path)
     outcome = execute(setting(store), points(), [Request(SINGLE, Options(fail_at="p1"))])
