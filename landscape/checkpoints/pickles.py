@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import pathlib
 import pickle
 import pickletools
@@ -27,7 +28,7 @@ _ORDINARY = re.compile(r"collections\.OrderedDict|torch\.(_utils\._rebuild\w+|\w
 
 def _harmless() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """Types beside tensors that checkpoints hold: numpy numbers and arrays, paths and parsed arguments."""
-    multiarray = np._core.multiarray if hasattr(np, "_core") else np.core.multiarray
+    multiarray = importlib.import_module("numpy._core.multiarray" if hasattr(np, "_core") else "numpy.core.multiarray")
     numeric = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdgFDUSM"}
     scalar, rebuild = multiarray.scalar, multiarray._reconstruct
     old_names = [(scalar, "numpy.core.multiarray.scalar"), (rebuild, "numpy.core.multiarray._reconstruct")]

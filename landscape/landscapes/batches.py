@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ from torch.utils.data import (
     IterableDataset,
     RandomSampler,
     SequentialSampler,
-    Subset,
     SubsetRandomSampler,
     TensorDataset,
 )
@@ -145,11 +144,11 @@ def _batches_of(source: Any, batch_size: int | None, max_samples: int | None, se
     columns = _columns(source)
     if columns is not None:
         indices = _shuffled(range(len(columns[0])), max_samples, seed)
-        chunks = torch.split(torch.tensor(indices, dtype=torch.long), batch_size or _DEFAULT_BATCH_SIZE)
+        chunks = map(torch.tensor, _even(indices, batch_size or _DEFAULT_BATCH_SIZE))
         return (map_tensors(source, lambda tensor: tensor[chunk]) for chunk in chunks)  # noqa: B023
     if isinstance(source, Dataset) or _is_indexed(source):
         indices = _shuffled(range(len(source)), max_samples, seed)
-        return DataLoader(Subset(source, indices), batch_size or _DEFAULT_BATCH_SIZE)
+        return DataLoader(source, batch_sampler=_even(indices, batch_size or _DEFAULT_BATCH_SIZE))
     if isinstance(source, Iterable) and not isinstance(source, str | bytes | Mapping | type):
         if batch_size is not None:
             raise UsageError(f"--batch-size {batch_size}: these batches come in their own sizes; leave it out")
@@ -184,6 +183,16 @@ def _shuffled(indices: Sequence[int], max_samples: int | None, seed: int) -> lis
     return [indices[i] for i in order.tolist()[:max_samples]]
 
 
+def _even(indices: list[int], batch_size: int) -> list[list[int]]:
+    """Indices in batches of nearly one size, at most ``batch_size``.
+
+    A path finder draws batches with equal probability: in a last batch of a few samples each would count many times.
+    """
+    count = -(-len(indices) // batch_size)
+    bounds = [len(indices) * k // count for k in range(count + 1)] if count else []
+    return [indices[start:end] for start, end in pairwise(bounds)]
+
+
 def _loaded_again(loader: DataLoader[Any], batch_size: int | None, max_samples: int | None, seed: int) -> Iterable[Any]:
     """A loader's batches in this process, in our order where its own is arbitrary, with its own collate function."""
     dataset, collate = loader.dataset, loader.collate_fn
@@ -194,8 +203,11 @@ def _loaded_again(loader: DataLoader[Any], batch_size: int | None, max_samples: 
         if batch_size is not None:
             raise UsageError(f"--batch-size {batch_size}: the DataLoader has a batch sampler of its own; leave it out")
         return DataLoader(dataset, batch_sampler=list(loader.batch_sampler), collate_fn=collate)
-    indices = _chosen(loader, max_samples, seed)
-    return DataLoader(Subset(dataset, indices), size, collate_fn=collate)
+    return DataLoader(
+        dataset,
+        batch_sampler=_even(_chosen(loader, max_samples, seed), size or _DEFAULT_BATCH_SIZE),
+        collate_fn=collate,
+    )
 
 
 def _chosen(loader: DataLoader[Any], max_samples: int | None, seed: int) -> list[int]:

@@ -70,7 +70,9 @@ def _found(landscape: Landscape, a: Tensor, b: Tensor, search: Search, task: Con
     tolerance = search.tolerance or 1e-3 * line.barrier
     knots, spent, spent_energies = _beginning(landscape, line.points, search, task)
     climbing = max(0, search.max_gradients - spent) // _CLIMB_SHARE if search.climb else 0
-    method = search.method(float((b - a).norm()) / len(a) ** 0.5, search.max_gradients - climbing, spent)
+    distance = float((b - a).norm()) / len(a) ** 0.5
+    unspent = max(0.0, 1 - spent / search.max_gradients)  # a continued search moves less: its path is worth keeping
+    method = search.method(distance * unspent, search.max_gradients - climbing, spent)
     saved = task.load()
     if is_packed(saved) and int(saved["max_gradients"]) == method.max_gradients:
         state = unpack(saved, a, rng)

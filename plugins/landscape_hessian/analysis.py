@@ -150,4 +150,9 @@ def _messages(pairs: ExtremeEigenpairs, skew: float, tolerance: float, options: 
                 f"{len(end.values)} {name} eigenvalues instead of {wanted}: a random vector reaches no other distinct "
                 f"ones (the Krylov space closed after {pairs.num_products} products)"
             )
+    if len(pairs.bottom.values) and abs(float(pairs.bottom.values[0])) <= float(pairs.bottom.residuals[0]):
+        messages.append(
+            f"the smallest eigenvalue is {float(pairs.bottom.values[0]):.2g} with a residual of "
+            f"{float(pairs.bottom.residuals[0]):.2g}: lower --hessian.rtol (now {options.rtol:g}) to learn its sign"
+        )
     return messages

@@ -29,7 +29,7 @@ class HessianOptions:
 
     top: int = 10
     bottom: int = 3
-    rtol: float = 1e-3
+    rtol: float = 1e-4
     probes: int = 30
     max_hvps: int = 300
 
