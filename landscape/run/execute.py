@@ -84,6 +84,7 @@ def execute(setting: Setting, points: Sequence[Point], requests: Sequence[Reques
         missing, again = _once(missing)
         for index, result in _run(setting, request, missing):
             task = missing[index]
+            setting.reporter(task.key, 1.0, 1.0, "")
             if isinstance(result, Exception):
                 _fail(outcome, setting, request, task.group, result)
                 continue

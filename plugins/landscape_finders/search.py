@@ -128,8 +128,11 @@ def _settled(path: Path, state: StringState, search: Search, tolerance: float) -
         return replace(path, converged=False, messages=(text,))
     if path.barrier <= tolerance:
         return replace(path, messages=(f"barrier {path.barrier:.3g} is within the tolerance {tolerance:.3g} of none",))
-    if not state.last_barrier <= state.best_barrier + tolerance:
-        text = f"the search ended at a barrier of {state.last_barrier:.3g}, above the best met: is its rate too high?"
+    if not state.last_barrier <= path.barrier + tolerance:
+        text = (
+            f"the search ended at a barrier of {state.last_barrier:.4g}, above the best met ({path.barrier:.4g}): "
+            "is its rate too high?"
+        )
         return replace(path, converged=False, messages=(text,))
     steps = (state.gradient_evaluations - state.started_at) // state.images
     if fell <= tolerance and steps >= _FEWEST_STEPS:

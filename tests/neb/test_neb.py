@@ -12,9 +12,12 @@ from landscape_neb.options import NebOptions
 from landscape_neb.partner import complete
 from landscape_zoo.opening import open_zoo
 
+import landscape
 from landscape.analysis import Context
 from landscape.errors import UsageError
-from landscape.parameters import Point
+from landscape.landscapes.analytic import AnalyticLandscape
+from landscape.landscapes.protocol import LandscapeInfo
+from landscape.parameters import ParameterSpace, Point
 
 CPU = torch.device("cpu")
 ALWAYS = {
@@ -161,3 +164,18 @@ def test_the_figure_draws_each_pair(number):
     drawn = [axis for axis in figure.axes if axis.lines]
     assert len(drawn) == min(number, 12)
     assert (figure.get_suptitle() != "") == (number > 12)
+
+
+def test_a_search_that_flies_apart_has_not_converged():
+    """Two wells in a plain at 1: images that are thrown out onto the plain never come back."""
+
+    def energy(x):
+        return 1 - sum(torch.exp(-((x[0] - side) ** 2 + x[1] ** 2)) for side in (-1.5, 1.5))
+
+    space, info = ParameterSpace(("x",), ((2,),)), LandscapeInfo("wells", "energy", fingerprint="wells")
+    scape = AnalyticLandscape(energy, space, info, lambda rng: torch.zeros(2, dtype=torch.float64))
+    points = [Point(torch.tensor([side, 0.3], dtype=torch.float64), str(side)) for side in (-1.5, 1.5)]
+    wild = {"learning_rate": 100.0}
+    result = landscape.analyze(scape, points, "neb", max_gradients=2000, finder_options=wild)[0]
+    assert not result.converged
+    assert "is its rate too high?" in result.messages[0]
