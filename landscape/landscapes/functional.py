@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from landscape.errors import CheckpointError
 from landscape.landscapes.objectives import Measure, measured
 from landscape.parameters import ParameterSpace
 
-__all__ = ["ModelFunction", "Statistics", "trainable"]
+__all__ = ["ModelFunction", "Places", "Statistics", "trainable"]
 
 Statistics = dict[str, Tensor]
 """Buffers by name, one row per point."""
@@ -26,6 +27,29 @@ Statistics = dict[str, Tensor]
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that are coordinates, by name; a tied one once, under its first name."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where a model is evaluated.
+
+    Attributes
+    ----------
+    points
+        One point per row, shape ``(K, P)``.
+    shared
+        Buffers that all points have in common, by name.
+    own
+        Buffers of which each point has its own, one row per point.
+    """
+
+    points: Float[Tensor, "K P"]
+    shared: Mapping[str, Tensor]
+    own: Statistics
+
+    def __getitem__(self, rows: slice) -> Places:
+        """Some of the places."""
+        return Places(self.points[rows], self.shared, {name: tensor[rows] for name, tensor in self.own.items()})
 
 
 class _Holder(nn.Module):
@@ -69,49 +93,35 @@ class ModelFunction:
         return functional_call(self._holder, {f"model.{n}": t for n, t in tensors.items()}, (measure, batch))
 
     def values(
-        self,
-        measure: Measure,
-        batch: Any,
-        points: Float[Tensor, "K P"],
-        shared: Mapping[str, Tensor],
-        own: Statistics,
-        vmapped: bool,
+        self, measure: Measure, batch: Any, places: Places, vmapped: bool
     ) -> tuple[Num[Tensor, " K"], Float[Tensor, " K"]]:
-        """Sums and weights of each point, with buffers that points share and those of which each has its own."""
+        """Sums and weights of each point."""
         if vmapped:
-            return vmap(partial(self._single, measure, batch, shared))(points, own)
-        sums, weights = zip(*self._one_by_one(measure, batch, points, shared, own), strict=True)
+            return vmap(partial(self._single, measure, batch, places.shared))(places.points, places.own)
+        sums, weights = zip(*self._one_by_one(measure, batch, places), strict=True)
         return torch.stack(sums), torch.stack(weights)
 
     def gradients(
-        self,
-        measure: Measure,
-        batch: Any,
-        points: Float[Tensor, "K P"],
-        shared: Mapping[str, Tensor],
-        own: Statistics,
-        vmapped: bool,
+        self, measure: Measure, batch: Any, places: Places, vmapped: bool
     ) -> tuple[Float[Tensor, " K"], Float[Tensor, " K"], Float[Tensor, "K P"]]:
         """Sums, weights and gradients of the sums: points do not interact, so one backward pass serves a chunk."""
         if vmapped:
-            leaves = points.detach().requires_grad_()
-            sums, weights = self.values(measure, batch, leaves, shared, own, vmapped)
+            leaves = places.points.detach().requires_grad_()
+            sums, weights = self.values(measure, batch, replace(places, points=leaves), vmapped)
             (gradients,) = _differentiated(sums.sum(), (leaves,))
             return sums.detach(), weights, gradients
         each = [
             (total.detach(), weight, _flat(_differentiated(total, self._parameters)))
-            for total, weight in self._one_by_one(measure, batch, points, shared, own)
+            for total, weight in self._one_by_one(measure, batch, places)
         ]
         sums, weights, gradients = (torch.stack(parts) for parts in zip(*each, strict=True))
         return sums, weights, gradients
 
-    def _one_by_one(
-        self, measure: Measure, batch: Any, points: Tensor, shared: Mapping[str, Tensor], own: Statistics
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        self._place(shared)
-        for k, vector in enumerate(points):
+    def _one_by_one(self, measure: Measure, batch: Any, places: Places) -> Iterator[tuple[Tensor, Tensor]]:
+        self._place(places.shared)
+        for k, vector in enumerate(places.points):
             self._place(self.space.unflatten(vector))
-            self._place({name: rows[k] for name, rows in own.items()})
+            self._place({name: rows[k] for name, rows in places.own.items()})
             yield measured(measure, self.model, batch)
 
     def _single(

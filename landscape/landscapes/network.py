@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from landscape.landscapes.batch_parts import num_samples
 from landscape.landscapes.batches import Batches
 from landscape.landscapes.batchnorm import Buffers, batch_statistics, re_estimating
 from landscape.landscapes.chunking import Chunking
-from landscape.landscapes.functional import ModelFunction, Statistics
+from landscape.landscapes.functional import ModelFunction, Places, Statistics
 from landscape.landscapes.hessian import GRAPH_MEMORY, NetworkHessian
 from landscape.landscapes.objectives import Measure, Objective
 from landscape.landscapes.protocol import LandscapeInfo, Work
@@ -160,15 +161,13 @@ class NetworkLandscape:
         return self.buffers.at(points, self._estimate)
 
     def _mean(self, kind: str, measure: Measure, points: Tensor) -> Tensor:
-        own = self._own(points)
+        places = Places(points, self.buffers.shared, self._own(points))
         totals = torch.zeros(2, len(points), dtype=torch.float64, device=self.device)
         with self.function.kernels(), torch.no_grad():
             for batch in self.batches.batches:
 
                 def values(rows: slice, vmapped: bool, batch: Any = batch) -> tuple[Tensor, ...]:
-                    return self.function.values(
-                        measure, batch, points[rows], self.buffers.shared, _rows(own, rows), vmapped
-                    )
+                    return self.function.values(measure, batch, places[rows], vmapped)
 
                 totals += torch.stack([part.double() for part in self.chunking.run(kind, len(points), values)])
         return totals[0] / totals[1]
@@ -176,15 +175,14 @@ class NetworkLandscape:
     def _mean_gradients(
         self, kind: str, batches: Sequence[Any], points: Tensor, own: Statistics
     ) -> tuple[Tensor, Tensor]:
+        places = Places(points, self.buffers.shared, own)
         totals = torch.zeros(2, len(points), dtype=torch.float64, device=self.device)
         gradients = torch.zeros_like(points)
         with self.function.kernels():
             for batch in batches:
 
                 def values(rows: slice, vmapped: bool, batch: Any = batch) -> tuple[Tensor, ...]:
-                    return self.function.gradients(
-                        self.objective.loss, batch, points[rows], self.buffers.shared, _rows(own, rows), vmapped
-                    )
+                    return self.function.gradients(self.objective.loss, batch, places[rows], vmapped)
 
                 sums, weights, slopes = self.chunking.run(kind, len(points), values)
                 totals += torch.stack([sums.double(), weights])
@@ -205,14 +203,16 @@ class NetworkLandscape:
         with self.function.kernels(), torch.no_grad(), re_estimating(self.buffers.layers) as next_batch:
             for batch in self.batches.batches:
                 if next_batch(batch):
-                    updated = self.chunking.run("statistics", len(points), partial(self._updated, batch, points, own))
+                    places = Places(points, shared, own)
+                    updated = self.chunking.run("statistics", len(points), partial(self._updated, batch, places))
                     own = dict(zip(names, updated, strict=True))
         return {name: own[name] for name in self.buffers.statistics}
 
-    def _updated(self, batch: Any, points: Tensor, own: Statistics, rows: slice, vmapped: bool) -> tuple[Tensor, ...]:
+    def _updated(self, batch: Any, places: Places, rows: slice, vmapped: bool) -> tuple[Tensor, ...]:
         """Statistics after one more batch; layers write into what they are given, so it is a copy."""
-        copies = {name: tensor.clone() for name, tensor in _rows(own, rows).items()}
-        self.function.values(self.objective.loss, batch, points[rows], self.buffers.shared, copies, vmapped)
+        some = places[rows]
+        copies = {name: tensor.clone() for name, tensor in some.own.items()}
+        self.function.values(self.objective.loss, batch, replace(some, own=copies), vmapped)
         return tuple(copies.values())
 
 
@@ -224,7 +224,3 @@ def _copied(model: nn.Module) -> nn.Module:
             f"{type(model).__name__} cannot be copied: it keeps a tensor with a graph, as torch.nn.utils.weight_norm "
             "does; take the one of torch.nn.utils.parametrizations"
         ) from error
-
-
-def _rows(statistics: Statistics, rows: slice) -> Statistics:
-    return {name: tensor[rows] for name, tensor in statistics.items()}
