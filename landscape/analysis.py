@@ -64,7 +64,7 @@ class Analysis:
         ``complete(landscape, points, options, *, context) -> list[Point]``: called when the call has fewer points
         than a group holds; returns all points of the group, the made ones last.
     combine
-        ``combine(results, *, context) -> Result``: one more result out of all stored ones of the call.
+        ``combine(results, *, context) -> Result``: one more result out of all of the call, where there are two or more.
     plot
         ``plot(results) -> {name: Figure}``, from stored results alone.
     version
