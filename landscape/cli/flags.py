@@ -77,7 +77,7 @@ def sort_words(words: Sequence[str]) -> Words:
 
 def new_parser(command: str, description: str) -> ArgumentParser:
     """A parser that raises instead of exiting."""
-    return ArgumentParser(prog=f"landscape {command}", description=description, exit_on_error=False)
+    return ArgumentParser(prog=f"landscape {command}", description=description, exit_on_error=False, allow_abbrev=False)
 
 
 def add_loading_flags(parser: ArgumentParser) -> None:

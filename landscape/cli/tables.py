@@ -19,6 +19,8 @@ __all__ = ["landscape_line", "notice", "print_results"]
 
 WIDE = 4
 """Up to so many results stand side by side, one column each; more are listed one per line."""
+PADDING = 2
+"""Columns between columns."""
 UNBOUNDED = 120
 """Columns for a file or a pipe."""
 HEADLINE = 5
@@ -55,7 +57,8 @@ def print_results(shown: Mapping[str, Any], given: set[str]) -> None:
         results = list(group)
         labels = short_labels(dict.fromkeys(point for result in results for point in result["points"]))
         results = [{**result, "points": [labels[point] for point in result["points"]]} for result in results]
-        console.print(_beside(analysis, results) if len(results) <= WIDE else _below(analysis, results))
+        laid_out = _beside if len(results) <= WIDE else _below
+        console.print(laid_out(analysis, results, console.width))
         for result in results:
             mark = "" if result["converged"] else "not converged: "
             for message in [message for message in result["messages"] if message not in first]:
@@ -82,25 +85,34 @@ def _table(analysis: str) -> Table:
     return Table(title=escape(analysis), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
 
 
-def _beside(analysis: str, results: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table(analysis)
+def _beside(analysis: str, results: Sequence[Mapping[str, Any]], width: int) -> Table:
+    """Summary names as rows, one column for each result."""
+    table, names = _table(analysis), _names(results)
     table.add_column("", no_wrap=True)
+    used = max(map(len, names), default=0) + sum(len(_name(result)) + PADDING for result in results)
+    joint = " – " if used + PADDING <= width else " –\n"
     for result in results:
-        table.add_column(escape(" –\n".join(result["points"])), justify="right", overflow="fold")
-    for name in _names(results):
+        table.add_column(escape(joint.join(result["points"])), justify="right", overflow="fold")
+    for name in names:
         table.add_row(name, *(escape(number(result["summary"].get(name))) for result in results))
     table.add_row("verdict", *map(_verdict, results))
     return table
 
 
-def _below(analysis: str, results: Sequence[Mapping[str, Any]]) -> Table:
-    names = _names(results)[:HEADLINE]
+def _below(analysis: str, results: Sequence[Mapping[str, Any]], width: int) -> Table:
+    """One row for each result, with as many of the first summary names as fit."""
+    points = [" –\n".join(result["points"]) for result in results]
+    left = width - max(len(line) for cell in points for line in cell.split("\n")) - len("not converged, stored")
     table = _table(analysis)
     table.add_column("points", overflow="fold")
-    for name in names:
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
-    for result in results:
-        values = [escape(number(result["summary"].get(name))) for name in names]
-        table.add_row(escape(_name(result)), *values, _verdict(result))
+    shown = []
+    for name in _names(results)[:HEADLINE]:
+        values = [number(result["summary"].get(name)) for result in results]
+        left -= PADDING + max(map(len, [*values, *name.split("_")])) + 1
+        if left >= PADDING:
+            table.add_column(name.replace("_", "_\n"), justify="right", no_wrap=True)
+            shown.append(values)
+    table.add_column("verdict", no_wrap=True)
+    for index, result in enumerate(results):
+        table.add_row(escape(points[index]), *(escape(values[index]) for values in shown), _verdict(result))
     return table

@@ -8,7 +8,7 @@ from typing import Any
 
 from landscape.analysis import Context, Result
 from landscape.checkpoints.recipe import Recipe, Spec
-from landscape.errors import AnalysisError
+from landscape.errors import AnalysisError, UsageError
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape.registry import registry
@@ -77,11 +77,14 @@ def analyze(
     AnalysisError
         If the analysis failed on any group of points; what was finished is stored in ``out``.
     """
+    if not isinstance(plugin, str):
+        raise UsageError(f"one analysis a call, by its name: landscape.analyze(scape, points, 'neb'), got {plugin!r}")
+    points = [points] if isinstance(points, Point) else list(points)
     known = registry()
     analysis = known.analysis(plugin)
     call = Call(
         setting=Setting(landscape, known, seed, pairs, opener=partner_opener(landscape, points)),
-        points=list(points),
+        points=points,
         requests=[Request(analysis, make_options(analysis, options))],
         arguments=[f"landscape.analyze(..., {plugin!r})"],
     )

@@ -89,8 +89,10 @@ def _open_scheme(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, k
 
 
 def _open_files(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, known: Registry) -> Loaded:
-    live = [source for source in sources if isinstance(source, nn.Module)]
-    paths = expand([str(source) for source in sources if not isinstance(source, nn.Module)])
+    live = [(place, source) for place, source in enumerate(sources) if isinstance(source, nn.Module)]
+    files = [(place, str(source)) for place, source in enumerate(sources) if not isinstance(source, nn.Module)]
+    places = {path: place for place, name in reversed(files) for path in expand([name])}
+    paths = expand([name for _, name in files])
     checkpoints, left_out = _read_all(paths, known, options, alone=not live)
     asked = recipe
     for checkpoint in checkpoints[:1]:
@@ -98,21 +100,21 @@ def _open_files(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, kn
     _check_agreement(asked, checkpoints)
     recipe = recipe.or_else(working_folder_recipe())
     if recipe.model is None and live:
-        recipe = replace(recipe, model=Spec.of(live[0], "the live module"))
+        recipe = replace(recipe, model=Spec.of(live[0][1], "the live module"))
     hyper_parameters = checkpoints[0].hyper_parameters if checkpoints else {}
     rebuilder = Rebuilder(recipe, options, known, hyper_parameters)
     model = rebuilder.model(where=str(sources[0]))
     ids = point_ids([c.path for c in checkpoints])
-    points, containers = [], []
+    found: list[tuple[int, Point, str]] = []
     for checkpoint, name in zip(checkpoints, ids, strict=True):
         with _leaving_out(left_out, str(checkpoint.path), options, alone=len(sources) == 1):
-            points.append(_point(checkpoint, model, name))
-            containers.append(checkpoint.container)
-    for index, module in enumerate(live):
-        points.append(_live_point(module, model, index))
-        containers.append("live module")
-    if not points:
+            found.append((places[checkpoint.path], _point(checkpoint, model, name), checkpoint.container))
+    for index, (place, module) in enumerate(live):
+        found.append((place, _live_point(module, model, index), "live module"))
+    if not found:
         raise CheckpointError(f"none of the checkpoints can be used. {left_out[0].reason}")
+    found.sort(key=lambda one: one[0])  # files and live modules in the order in which they were named
+    points, containers = [point for _, point, _ in found], [container for _, _, container in found]
     landscape = rebuilder.landscape(model, points[0].vector.dtype)
     points = [point.to(landscape.device, landscape.dtype) for point in points]
     check_evaluable(landscape, points[0])

@@ -127,6 +127,7 @@ CALLS: list[tuple[str, list[str], int, list[str]]] = [
     ("an unknown plugin", ["a.pt", *RECIPE, "--plugin", "hesian"], 2, ["Did you mean 'hessian'"]),
     ("no plugin", ["a.pt", *RECIPE], 2, ["--plugin"]),
     ("an unknown option", ["a.pt", *RECIPE, *HESSIAN, "--hessian.tap", "3"], 2, ["Did you mean '--hessian.top'"]),
+    ("an option cut short", ["a.pt", *RECIPE, *HESSIAN, "--hessian.to", "3"], 2, ["Did you mean '--hessian.top'"]),
     ("an unknown flag", ["a.pt", *RECIPE, *HESSIAN, "--devise", "cpu"], 2, ["Did you mean '--device'"]),
     ("a wrong value", ["a.pt", *RECIPE, *HESSIAN, "--hessian.top", "many"], 2, ["hessian.top"]),
     ("a value out of range", ["a.pt", *RECIPE, *HESSIAN, "--hessian.top", "-1"], 2, ["at least"]),

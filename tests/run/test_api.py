@@ -83,6 +83,13 @@ def test_live_modules_and_live_data_are_welcome(states: list[dict[str, Tensor]],
     assert [point.id for point in points] == ["Sequential", "Sequential#2"]
 
 
+def test_points_come_in_the_order_in_which_they_were_named(states: list[dict[str, Tensor]]) -> None:
+    torch.save(states[0], "a.ckpt")
+    torch.save(states[1], "b.ckpt")
+    _, points = landscape.load("b.ckpt", net(), "a.ckpt", data=data, objective="cross_entropy")
+    assert [point.id for point in points] == ["b", "Sequential", "a"]
+
+
 def test_three_lines(states: list[dict[str, Tensor]]) -> None:
     torch.save(states[0], "a.ckpt")
     torch.save(states[1], "b.ckpt")
@@ -112,6 +119,9 @@ def test_a_mistake_is_one_clear_error(states: list[dict[str, Tensor]]) -> None:
     scape, points = landscape.load(net(), data=data, objective="cross_entropy")
     with pytest.raises(UsageError, match="Did you mean 'hessian'"):
         landscape.analyze(scape, points, "hesian")
+    with pytest.raises(UsageError, match="one analysis a call"):
+        landscape.analyze(scape, points, ["hessian"])  # type: ignore[arg-type]
+    assert len(landscape.analyze(scape, points[0], "hessian", top=1, probes=0)) == 1  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="Did you mean 'top'"):
         landscape.analyze(scape, points, "hessian", tpo=3)
     with pytest.raises(UsageError, match="Take recalibrate or frozen"):
