@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import torch
 import xarray as xr
 
 from landscape.analysis import Context, Result, resolve
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path, errors_at, measured_line, straight
+from landscape.paths import Path, energies_at, errors_at, measured_line, straight
 from landscape_neb.finding import chosen
 from landscape_neb.options import NebOptions
 from landscape_neb.partner import is_made, same_minimum
 
 __all__ = ["run"]
+
+_BESIDE = 1e-6  # in time: so close to an end only a jump can change the energy
 
 
 def run(
@@ -40,6 +43,7 @@ def run(
         between = landscape.anchored(pair)
         rng = context.task(index).rng
         line = measured_line(between, straight(between, pair[0].vector, pair[1].vector, rng), options.tolerance)
+        path = _checked_at_ends(between, line, path, options)
         yield index, _result(between, pair, _with_errors(between, line), _with_errors(between, path), options)
 
 
@@ -71,6 +75,24 @@ def _result(landscape: Landscape, pair: Sequence[Point], line: Path, path: Path,
         vectors={"path": path.points},
         budget_spent=path.budget_spent,
     )
+
+
+def _checked_at_ends(landscape: Landscape, line: Path, path: Path, options: NebOptions) -> Path:
+    """The path with a message where the energy jumps next to an end, as batch-norm statistics can make it.
+
+    A barrier over the ends is then off by the jump. Costs two energies where one is suspected.
+    """
+    tolerance = options.tolerance or 1e-3 * line.barrier
+    ends, inside = path.energies[[0, -1]], path.energies[[1, -2]]
+    if float((inside - ends).abs().max()) <= tolerance:
+        return path
+    beside = energies_at(landscape, path.points, torch.tensor([_BESIDE, 1 - _BESIDE], dtype=torch.float64))
+    path = replace(path, energy_evaluations=path.energy_evaluations + 2)
+    if float((beside - ends).abs().max()) <= tolerance:
+        return path
+    pairs = [f"{float(end):.4g} at it, {float(near):.4g} beside it" for end, near in zip(ends, beside, strict=True)]
+    text = f"the loss jumps at the ends ({'; '.join(pairs)}): batch norm has the checkpoints' own statistics there"
+    return replace(path, messages=(*path.messages, f"{text}, and barriers are over those; compare --bn frozen"))
 
 
 def _messages(pair: Sequence[Point], path: Path, options: NebOptions) -> tuple[str, ...]:

@@ -179,3 +179,19 @@ def test_a_search_that_flies_apart_has_not_converged():
     result = landscape.analyze(scape, points, "neb", max_gradients=2000, finder_options=wild)[0]
     assert not result.converged
     assert "is its rate too high?" in result.messages[0]
+
+
+def test_a_jump_of_batch_norm_at_the_ends_is_said():
+    from torch import nn
+
+    data = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 2
+    nets = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        nets.append(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 2)))
+    scape, points = landscape.load(*nets, data=data, objective="cross_entropy", dtype="float64")
+    said = landscape.analyze(scape, points, "neb", max_gradients=60, tolerance=1e-4)[0].messages
+    assert any("the loss jumps at the ends" in message for message in said)
+    frozen, points = landscape.load(*nets, data=data, objective="cross_entropy", dtype="float64", bn="frozen")
+    silent = landscape.analyze(frozen, points, "neb", max_gradients=60, tolerance=1e-4)[0].messages
+    assert not any("jumps" in message for message in silent)
