@@ -82,8 +82,8 @@ def _checked_at_ends(landscape: Landscape, line: Path, path: Path, options: NebO
 
     A barrier over the ends is then off by the jump. Costs two energies where one is suspected.
     """
-    tolerance = options.tolerance or 1e-3 * line.barrier
     ends, inside = path.energies[[0, -1]], path.energies[[1, -2]]
+    tolerance = max(options.tolerance or 1e-3 * line.barrier, 1e-3 * float(ends.abs().max()))
     if float((inside - ends).abs().max()) <= tolerance:
         return path
     beside = energies_at(landscape, path.points, torch.tensor([_BESIDE, 1 - _BESIDE], dtype=torch.float64))

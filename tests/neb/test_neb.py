@@ -195,3 +195,10 @@ def test_a_jump_of_batch_norm_at_the_ends_is_said():
     frozen, points = landscape.load(*nets, data=data, objective="cross_entropy", dtype="float64", bn="frozen")
     silent = landscape.analyze(frozen, points, "neb", max_gradients=60, tolerance=1e-4)[0].messages
     assert not any("jumps" in message for message in silent)
+
+
+def test_next_to_no_barrier_is_no_jump():
+    scape, points = landscape.load("zoo:quadratic?eigenvalues=1,1")
+    near = Point(points[0].vector + 1e-3, "near")
+    messages = landscape.analyze(scape, [points[0], near], "neb", finder="linear")[0].messages
+    assert not any("jumps" in message for message in messages)
