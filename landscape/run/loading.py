@@ -91,8 +91,9 @@ def _open_scheme(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, k
 def _open_files(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, known: Registry) -> Loaded:
     live = [(place, source) for place, source in enumerate(sources) if isinstance(source, nn.Module)]
     files = [(place, str(source)) for place, source in enumerate(sources) if not isinstance(source, nn.Module)]
-    places = {path: place for place, name in reversed(files) for path in expand([name])}
-    paths = expand([name for _, name in files])
+    placed = [(place, path) for place, name in files for path in expand([name])]
+    paths = [path for _, path in placed]
+    places = {path: [place for place, other in placed if other == path] for path in paths}
     checkpoints, left_out = _read_all(paths, known, options, alone=not live)
     asked = recipe
     for checkpoint in checkpoints[:1]:
@@ -108,7 +109,7 @@ def _open_files(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, kn
     found: list[tuple[int, Point, str]] = []
     for checkpoint, name in zip(checkpoints, ids, strict=True):
         with _leaving_out(left_out, str(checkpoint.path), options, alone=len(sources) == 1):
-            found.append((places[checkpoint.path], _point(checkpoint, model, name), checkpoint.container))
+            found.append((places[checkpoint.path].pop(0), _point(checkpoint, model, name), checkpoint.container))
     for index, (place, module) in enumerate(live):
         found.append((place, _live_point(module, model, index), "live module"))
     if not found:

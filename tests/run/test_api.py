@@ -88,6 +88,8 @@ def test_points_come_in_the_order_in_which_they_were_named(states: list[dict[str
     torch.save(states[1], "b.ckpt")
     _, points = landscape.load("b.ckpt", net(), "a.ckpt", data=data, objective="cross_entropy")
     assert [point.id for point in points] == ["b", "Sequential", "a"]
+    _, points = landscape.load("a.ckpt", "b.ckpt", "a.ckpt", model=net, data=data, objective="cross_entropy")
+    assert [point.id for point in points] == ["a", "b", "a#2"]
 
 
 def test_three_lines(states: list[dict[str, Tensor]]) -> None:
