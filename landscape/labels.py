@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["number", "short_labels"]
+__all__ = ["joined", "number", "short_labels"]
+
+MANY = 4
+"""More points than that are not all named."""
 
 
 def short_labels(ids: Iterable[str]) -> dict[str, str]:
@@ -22,6 +25,13 @@ def short_labels(ids: Iterable[str]) -> dict[str, str]:
             break
         labels = shorter
     return labels
+
+
+def joined(labels: Sequence[str], joint: str = " – ") -> str:
+    """What a result of several points is called: ``seed0 – seed1``; of many ``step1 … step512 (10 points)``."""
+    if len(labels) > MANY:
+        return f"{labels[0]} … {labels[-1]} ({len(labels)} points)"
+    return joint.join(labels)
 
 
 def number(value: Any) -> str:

@@ -63,6 +63,21 @@ class ParameterSpace:
         lead = vectors.shape[:-1]
         return {n: part.reshape((*lead, *s)) for n, part, s in zip(self.names, parts, self.shapes, strict=True)}
 
+    def restricted(self, names: Iterable[str]) -> ParameterSpace:
+        """The space of some of the parameters, in this space's order.
+
+        Raises
+        ------
+        ValueError
+            If a name is none of this space's, or none is given.
+        """
+        wanted = set(names)
+        unknown = wanted.difference(self.names)
+        if unknown or not wanted:
+            raise ValueError(f"{', '.join(sorted(unknown)) or 'no parameter'}: want some of {', '.join(self.names)}")
+        kept = [(name, shape) for name, shape in zip(self.names, self.shapes, strict=True) if name in wanted]
+        return ParameterSpace(tuple(name for name, _ in kept), tuple(shape for _, shape in kept))
+
     def difference(self, other: ParameterSpace) -> str | None:
         """The first way in which another space differs from this one, in words; None if it does not."""
         mine, theirs = (

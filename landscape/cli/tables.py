@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from landscape.errors import one_line
-from landscape.labels import number, short_labels
+from landscape.labels import joined, number, short_labels
 
 __all__ = ["landscape_line", "notice", "print_results"]
 
@@ -70,7 +70,7 @@ def print_results(shown: Mapping[str, Any], given: set[str]) -> None:
 
 
 def _name(result: Mapping[str, Any]) -> str:
-    return " – ".join(result["points"])
+    return joined(result["points"])
 
 
 def _names(results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -92,7 +92,7 @@ def _beside(analysis: str, results: Sequence[Mapping[str, Any]], width: int) -> 
     used = max(map(len, names), default=0) + sum(len(_name(result)) + PADDING for result in results)
     joint = " – " if used + PADDING <= width else " –\n"
     for result in results:
-        table.add_column(escape(joint.join(result["points"])), justify="right", overflow="fold")
+        table.add_column(escape(joined(result["points"], joint)), justify="right", overflow="fold")
     for name in names:
         table.add_row(name, *(escape(number(result["summary"].get(name))) for result in results))
     table.add_row("verdict", *map(_verdict, results))

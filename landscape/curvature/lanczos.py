@@ -1,4 +1,4 @@
-"""Extreme eigenpairs of a symmetric operator by Lanczos' method, both ends of the spectrum from one run."""
+"""Extreme eigenpairs of a symmetric operator by block Lanczos, both ends of the spectrum from one run."""
 
 from __future__ import annotations
 
@@ -6,57 +6,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from landscape.curvature.krylov import BREAKDOWN, Krylov, init, restart, resumed, ritz, state, step
 from landscape.curvature.operator import SymmetricOperator
-from landscape.errors import AnalysisError
+from landscape.errors import UsageError
 
-__all__ = ["End", "ExtremeEigenpairs", "Krylov", "extreme_eigenpairs", "extremes", "init", "ritz", "step"]
-
-# A new basis vector shorter than this, relative to the operator, is rounding noise. eps * sqrt(P) was found too tight.
-BREAKDOWN = {torch.float64: 1e-12, torch.float32: 1e-6}
-
-
-@dataclass(eq=False)
-class Krylov:
-    """An orthonormal basis V of a Krylov space and the tridiagonal T = V A Vᵀ in it, in the order they were found.
-
-    ``step`` lengthens it in place. Memory: one vector of the operator's dtype per product.
-
-    Attributes
-    ----------
-    buffer
-        Rows hold V and, last, the vector that the next step multiplies.
-    diagonal, off_diagonal
-        Of T, as many as products were made; the last off-diagonal couples to the next vector, beyond T.
-    project
-        Keeps vectors in the subspace that A acts in (a tangent space), by the identity if that is all of R^P.
-        Without it rounding leaks out of the subspace and grows into Ritz values that are none of A's.
-    exhausted
-        Whether the space is closed: A maps it to itself and another step would add rounding noise only.
-    """
-
-    buffer: Float[Tensor, "rows P"]
-    diagonal: list[float]
-    off_diagonal: list[float]
-    project: Callable[[Tensor], Tensor]
-    exhausted: bool = False
-
-    @property
-    def num_products(self) -> int:
-        """m, the dimension of the space and the number of products that it took."""
-        return len(self.diagonal)
-
-    @property
-    def basis(self) -> Float[Tensor, "m P"]:
-        """V, rows orthonormal."""
-        return self.buffer[: self.num_products]
-
-    @property
-    def trace(self) -> float:
-        """tr T = tr VAVᵀ, the sum of all Ritz values."""
-        return float(sum(self.diagonal))
+__all__ = [
+    "BREAKDOWN",
+    "End",
+    "ExtremeEigenpairs",
+    "Krylov",
+    "extreme_eigenpairs",
+    "extremes",
+    "init",
+    "restart",
+    "resumed",
+    "ritz",
+    "state",
+    "step",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +38,7 @@ class End:
     values
         Ritz values, float64 on the CPU.
     residuals
-        |A y - θ y| of each unit Ritz vector y, as |β_m s_mi|: an eigenvalue of A lies within it of θ.
+        |A y - θ y| of each unit Ritz vector y: an eigenvalue of A lies within it of θ.
     vectors
         The Ritz vectors, if asked for.
     converged
@@ -95,8 +65,8 @@ class ExtremeEigenpairs:
     num_products
         Products with the operator.
     exhausted
-        Whether the Krylov space was closed. The ends then hold all distinct eigenvalues that the start vector reaches,
-        which may be fewer than were wanted.
+        Whether the Krylov space was closed. An end that is shorter than wanted then holds all eigenvalues that the
+        start reaches, each as often as it has vectors.
     """
 
     top: End
@@ -111,61 +81,8 @@ class ExtremeEigenpairs:
         return self.top.converged and self.bottom.converged
 
 
-def _everywhere(vector: Tensor) -> Tensor:
-    return vector
-
-
-def init(start: Float[Tensor, " P"], project: Callable[[Tensor], Tensor] = _everywhere) -> Krylov:
-    """The Krylov space of a start vector alone. Device and dtype are those of the start."""
-    start = project(start)
-    return Krylov((start / torch.linalg.vector_norm(start))[None], [], [], project)
-
-
-def step(operator: SymmetricOperator, space: Krylov) -> Krylov:
-    """The space, one dimension larger. Costs one product and 8 m P flops; nothing if it is exhausted.
-
-    The new vector is made orthogonal to all others by two passes of classical Gram-Schmidt: matrix products, and enough
-    to keep V orthonormal to rounding (Giraud, Langou & Rozložník 2005).
-    """
-    if space.exhausted:
-        return space
-    m = space.num_products
-    basis = space.buffer[: m + 1]
-    image = operator.matmat(basis[m:])[0]
-    coefficients = basis @ image
-    image = space.project(image - coefficients @ basis)
-    image = image - (basis @ image) @ basis
-    alpha = float(coefficients[m])
-    beta = float(torch.linalg.vector_norm(image, dtype=torch.float64))
-    if not torch.isfinite(image).all():
-        raise AnalysisError(f"Lanczos: product {m + 1} with the operator is not finite; try --dtype float64")
-    space.diagonal.append(alpha)
-    space.off_diagonal.append(beta)
-    scale = max(map(abs, [*space.diagonal, *space.off_diagonal]))
-    space.exhausted = beta <= BREAKDOWN[image.dtype] * scale
-    if not space.exhausted:
-        _append(space, image / beta)
-    return space
-
-
-def _append(space: Krylov, vector: Tensor) -> None:
-    """One more row, doubling the memory when it is full."""
-    rows = space.num_products
-    if rows == len(space.buffer):
-        space.buffer = torch.cat([space.buffer, torch.empty_like(space.buffer)])
-    space.buffer[rows] = vector
-
-
-def ritz(space: Krylov) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"], Float[Tensor, "m m"]]:
-    """Ritz values θ, ascending, their residuals |β_m s_mi|, and the s as columns: y = sᵀV. float64 on the CPU."""
-    diagonal = torch.tensor(space.diagonal, dtype=torch.float64)
-    coupling = torch.tensor(space.off_diagonal, dtype=torch.float64)
-    values, s = torch.linalg.eigh(diagonal.diag() + coupling[:-1].diag(1) + coupling[:-1].diag(-1))
-    return values, (coupling[-1] * s[-1]).abs(), s
-
-
 def extremes(space: Krylov, *, top: int, bottom: int, rtol: float, vectors: bool = False) -> ExtremeEigenpairs:
-    """The ends of the spectrum as far as the space knows them. Costs no product."""
+    """The ends of the spectrum as far as the space knows them, after a step or more. Costs no product."""
     values, residuals, s = ritz(space)
     scale = float(values.abs().max())
 
@@ -193,26 +110,75 @@ def extreme_eigenpairs(
     bottom: int,
     rtol: float,
     max_products: int,
+    max_basis: int | None = None,
     vectors: bool = False,
     progress: Callable[[ExtremeEigenpairs], None] | None = None,
 ) -> ExtremeEigenpairs:
     """The ``top`` largest and ``bottom`` smallest eigenpairs, with residuals at most ``rtol`` times the largest |θ|.
 
     Starts from ``init(start)``, or goes on where an earlier call left ``space``, which grows until both ends have
-    converged, the space is exhausted or it took ``max_products`` products. The verdict says which.
+    converged, the space is exhausted or ``max_products`` products leave none for another block. The verdict says which.
 
-    A single start vector sees each *distinct* eigenvalue: multiplicities are not counted (rounding may bring in second
-    copies late), and an eigenvector orthogonal to the start is not found. Fewer distinct values than wanted come back
-    without padding. An eigenvalue lies within each residual; its error is of second order, residual² / gap.
+    A start of b vectors sees each eigenvalue up to b times: a single one finds the *distinct* eigenvalues (rounding may
+    bring in second copies late), and an eigenvector orthogonal to the start is not found. Fewer values than wanted come
+    back without padding. An eigenvalue lies within each residual; its error is of second order, residual² / gap.
 
-    Source: Parlett, The Symmetric Eigenvalue Problem, chapter 13.
+    Parameters
+    ----------
+    max_products
+        Budget of all calls together. The first block is always multiplied.
+    max_basis
+        The most vectors that the basis may hold, for the sake of memory; beyond it Lanczos restarts with the best, and
+        takes more products to converge.
+    progress
+        Called with what is known, after each tenth of the products so far.
+
+    Raises
+    ------
+    UsageError
+        If the basis is too small for what is wanted.
+
+    Sources: Parlett, The Symmetric Eigenvalue Problem, chapter 13; Wu & Simon 2000 for the restart.
     """
-    found = None
-    while found is None or not (found.converged or found.exhausted or found.num_products >= max_products):
+    least = _least_basis(top, bottom, space.width)
+    if max_basis is not None and max_basis < min(least, operator.dim):
+        raise UsageError(
+            f"Lanczos: memory for {max_basis} basis vectors, {top} + {bottom} eigenvalues take at least {least}; "
+            "allow more memory or ask for fewer eigenvalues"
+        )
+    space.max_basis = operator.dim if max_basis is None else min(max_basis, operator.dim)
+    found = extremes(space, top=top, bottom=bottom, rtol=rtol) if space.size else None
+    while found is None or not (found.converged or found.exhausted or _spent(space, max_products)):
         # eigh(T) costs m³: look at every tenth of the length so far
-        for _ in range(max(1, min(space.num_products // 10, max_products - space.num_products))):
+        for _ in range(max(1, space.size // (10 * space.width))):
+            if space.full:
+                restart(space, _worth_keeping(space, top, bottom))
             step(operator, space)
+            if space.exhausted or _spent(space, max_products):
+                break
         found = extremes(space, top=top, bottom=bottom, rtol=rtol)
         if progress:
             progress(found)
     return extremes(space, top=top, bottom=bottom, rtol=rtol, vectors=True) if vectors else found
+
+
+def _least_basis(top: int, bottom: int, width: int) -> int:
+    """What both ends take, one at least of each for the scale, and two blocks to advance with."""
+    return max(top, 1) + max(bottom, 1) + 2 * width
+
+
+def _spent(space: Krylov, max_products: int) -> bool:
+    return space.num_products + space.width > max_products
+
+
+def _worth_keeping(space: Krylov, top: int, bottom: int) -> Int[Tensor, " k"]:
+    """The wanted Ritz pairs, one at least of each end for the scale, and their neighbours in half of what is left.
+
+    Neighbours keep the ends converging as fast as before. They are shared equally: the slower end is not known.
+    """
+    spare = (space.max_basis - space.width - max(top, 1) - max(bottom, 1)) // 2
+    share = spare // 2 if top and bottom else spare
+    order = torch.arange(space.size)
+    low = bottom + share if bottom else 1
+    high = top + share if top else 1
+    return order[(order < low) | (order >= len(order) - high)]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import grad_and_value, jvp, vmap
 
+from landscape.errors import UsageError
 from landscape.landscapes.protocol import LandscapeInfo, Work
 from landscape.parameters import ParameterSpace, Point
 
@@ -72,8 +73,29 @@ class AnalyticLandscape:
         gradients, energies = vmap(grad_and_value(self._energy))(points)
         return energies.double(), self.tangent(points, gradients)
 
+    def num_classes(self) -> None:
+        return None
+
     def hessian(self, point: Point) -> AnalyticHessian:
         return AnalyticHessian(self, point.vector)
+
+    def curvature(
+        self,
+        point: Point,
+        *,
+        matrix: str = "hessian",
+        parameters: Sequence[str] | None = None,
+        half: int | None = None,
+        graph_memory: int | None = None,
+    ) -> AnalyticHessian:
+        """The Hessian: a formula has no data, no outputs and no graph to keep."""
+        if matrix != "hessian":
+            raise UsageError(f"{self.info.name} is a formula without model outputs and has no {matrix}: take hessian")
+        if parameters is not None and set(parameters) != set(self.space.names):
+            raise UsageError(f"{self.info.name} is a formula whose Hessian has no blocks: take that of all parameters")
+        if half is not None:
+            raise UsageError(f"{self.info.name} is a formula without data, of which there are no halves")
+        return self.hessian(point)
 
     def initial(self, rng: torch.Generator) -> Point:
         vector = self.start(rng).to(self.device, self.dtype)

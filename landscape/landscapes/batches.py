@@ -47,12 +47,15 @@ class Batches:
     fingerprint
         SHA-256 of the samples as they were drawn, in order, with split and number. Independent of the batch size, the
         device and the dtype that the analysis runs in.
+    population
+        How many samples there were to draw from, None where that is not known.
     """
 
     batches: tuple[Any, ...]
     samples: int
     name: str
     fingerprint: str
+    population: int | None = None
 
 
 def materialise(
@@ -89,7 +92,7 @@ def materialise(
         raise CheckpointError(f"{_name(data)}: no samples in the {split} split; check --data and --split")
     fingerprint = fingerprint_of(drawn, f"{split}|{samples}")
     moved = tuple(map_tensors(batch, lambda tensor: _move(tensor, device, dtype)) for batch in drawn)
-    return Batches(moved, samples, _name(data), fingerprint)
+    return Batches(moved, samples, _name(data), fingerprint, _population(source))
 
 
 def _check_values(split: str, batch_size: int | None, max_samples: int | None) -> None:
@@ -156,6 +159,21 @@ def _batches_of(source: Any, batch_size: int | None, max_samples: int | None, se
     raise CheckpointError(
         f"--data gives a {_name(source)}; want a LightningDataModule, Dataset, DataLoader, tensors or batches"
     )
+
+
+def _population(source: Any) -> int | None:
+    """How many samples a source holds, where it says so."""
+    if isinstance(source, DataLoader):
+        if isinstance(source.dataset, IterableDataset) or source.batch_size is None:
+            return None
+        whole = isinstance(source.sampler, RandomSampler) and not source.sampler.replacement
+        source = source.dataset if whole else source.sampler
+    columns = None if isinstance(source, Dataset) else _columns(source)
+    if columns is not None:
+        return len(columns[0])
+    if isinstance(source, list | tuple):
+        return sum(map(num_samples, source))
+    return len(source) if hasattr(source, "__len__") and not isinstance(source, IterableDataset) else None
 
 
 def _is_indexed(source: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -86,11 +86,13 @@ class ModelFunction:
         self._slots: dict[str, Tensor] = {**trainable(model), **others}
         self._parameters = tuple(trainable(model).values())
         self._holder = _Holder(model)
+        self._aliases = _aliases(model)
         self._recurrent = any(isinstance(m, nn.RNNBase) for m in model.modules())
 
     def __call__(self, measure: Measure, tensors: Mapping[str, Tensor], batch: Any) -> tuple[Tensor, Tensor]:
         """``(sum, weight)`` as a pure function of named parameters and buffers."""
-        return functional_call(self._holder, {f"model.{n}": t for n, t in tensors.items()}, (measure, batch))
+        everywhere = {f"model.{alias}": t for name, t in tensors.items() for alias in self._aliases[name]}
+        return functional_call(self._holder, everywhere, (measure, batch), tie_weights=False)
 
     def values(
         self, measure: Measure, batch: Any, places: Places, vmapped: bool
@@ -140,13 +142,22 @@ class ModelFunction:
         Fused attention and cuDNN's recurrent layers have none.
         """
         fast_path = torch.backends.mha.get_fastpath_enabled()
-        cudnn = torch.backends.cudnn.enabled and not self._recurrent
         torch.backends.mha.set_fastpath_enabled(False)
+        cudnn = torch.backends.cudnn.flags(enabled=False) if self._recurrent else nullcontext()
         try:
-            with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=cudnn):
+            with sdpa_kernel(SDPBackend.MATH), cudnn:
                 yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+def _aliases(model: nn.Module) -> dict[str, list[str]]:
+    """All names of each tensor by its first one; ``functional_call`` would look for them again at each call."""
+    names: dict[Tensor, list[str]] = {}
+    for named in (model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)):
+        for name, tensor in named:
+            names.setdefault(tensor, []).append(name)
+    return {aliases[0]: aliases for aliases in names.values()}
 
 
 def _flat(parts: tuple[Tensor, ...]) -> Tensor:

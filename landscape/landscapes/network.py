@@ -18,12 +18,14 @@ from landscape.landscapes.batch_parts import num_samples
 from landscape.landscapes.batches import Batches
 from landscape.landscapes.batchnorm import Buffers, batch_statistics, re_estimating
 from landscape.landscapes.chunking import Chunking
-from landscape.landscapes.functional import ModelFunction, Places, Statistics
-from landscape.landscapes.hessian import GRAPH_MEMORY, NetworkHessian
+from landscape.landscapes.curvature import NetworkCurvature, spare_graph_memory
+from landscape.landscapes.functional import ModelFunction, Places, Statistics, trainable
+from landscape.landscapes.graphs import Leaves, LossAt
 from landscape.landscapes.objectives import Measure, Objective
 from landscape.landscapes.protocol import LandscapeInfo, Work
+from landscape.landscapes.splitting import classes_of
 from landscape.landscapes.starting import fresh_vector
-from landscape.parameters import Point
+from landscape.parameters import ParameterSpace, Point
 
 __all__ = ["NetworkLandscape"]
 
@@ -84,7 +86,12 @@ class NetworkLandscape:
         self.chunking = Chunking(self.device)
         self.buffers = self._buffers(anchors, batch_norm)
         self.info = LandscapeInfo(
-            name or type(model).__name__, objective.name, batches.name, batches.samples, self._fingerprint()
+            name or type(model).__name__,
+            objective.name,
+            batches.name,
+            batches.samples,
+            self._fingerprint(),
+            batches.population,
         )
 
     def _buffers(self, anchors: Sequence[Point], policy: str) -> Buffers:
@@ -123,24 +130,51 @@ class NetworkLandscape:
         with batch_statistics(self.buffers.layers):
             return self._mean_gradients("gradients by batch statistics", [chosen], points, {})
 
-    def hessian(self, point: Point, graph_memory: int = GRAPH_MEMORY) -> NetworkHessian:
-        """The Hessian at a point, at the point's own buffers where it has them.
+    def hessian(self, point: Point) -> NetworkCurvature:
+        """The Hessian at a point, at the point's own buffers where it has them."""
+        return self.curvature(point)
 
-        ``graph_memory``, in bytes, is how much the graphs of all batches may take to be kept.
-        """
-        point = point.to(self.device, self.dtype)
-        own = {name: rows[0] for name, rows in self._own(point.vector[None]).items()}
-        if set(self.buffers.statistics) <= point.buffers.keys():
-            own |= self.buffers.known(point.buffers)
-        return NetworkHessian(
-            self.function,
-            self.objective.loss,
-            self.batches,
-            point.vector,
-            self.buffers.shared | own,
-            self.work,
-            graph_memory,
+    def curvature(
+        self,
+        point: Point,
+        *,
+        matrix: str = "hessian",
+        parameters: Sequence[str] | None = None,
+        half: int | None = None,
+        graph_memory: int | None = None,
+    ) -> NetworkCurvature:
+        space = self.space if parameters is None else self.space.restricted(parameters)
+        return NetworkCurvature(
+            self._loss_at(point.to(self.device, self.dtype), space),
+            matrix,
+            self._half(half),
+            graph_memory=spare_graph_memory(self.device) if graph_memory is None else graph_memory,
+            work=self.work,
+            samples=self.batches.samples,
         )
+
+    def _loss_at(self, point: Point, space: ParameterSpace) -> LossAt:
+        """The loss as a function of some coordinates, at the point's own buffers where it has them."""
+        if set(self.buffers.varying) <= point.buffers.keys():
+            own = self.buffers.known(point.buffers)
+        else:
+            own = {name: rows[0] for name, rows in self._own(point.vector[None]).items()}
+        tensors = self.space.unflatten(point.vector.detach().clone())
+        leaves = Leaves(space, tuple(tensors.pop(name).requires_grad_() for name in space.names))
+        return LossAt(self.function, self.objective.loss, leaves, {**self.buffers.shared, **own, **tensors})
+
+    def _half(self, half: int | None) -> tuple[Any, ...]:
+        if half is None:
+            return self.batches.batches
+        if self.num_batches < 2:
+            raise UsageError("two halves of the data need two mini-batches or more, there is one: lower --batch-size")
+        return self.batches.batches[half::2]
+
+    def num_classes(self) -> int | None:
+        """C where the loss is a softmax cross-entropy of C classes. Costs a forward pass of the first mini-batch."""
+        leaves = Leaves(self.space, tuple(p.detach().requires_grad_() for p in trainable(self.function.model).values()))
+        loss = LossAt(self.function, self.objective.loss, leaves, self.buffers.shared)
+        return classes_of(loss(self.batches.batches[:1], observe=True))
 
     def initial(self, rng: torch.Generator) -> Point:
         vector = fresh_vector(self.function.model, self.space, self.factory, rng)

@@ -93,7 +93,7 @@ def measured(measure: Measure, model: nn.Module, batch: Any) -> tuple[Tensor, Te
     total, weight = value
     if total.numel() != 1:
         raise CheckpointError(f"an objective returned a sum of shape {tuple(total.shape)}; wanted a scalar: sum it up")
-    return total.reshape(()), torch.as_tensor(weight, device=total.device).double().reshape(())
+    return total.reshape(()), torch.as_tensor(weight, dtype=torch.float64, device=total.device).reshape(())
 
 
 def _described(value: Any) -> str:
@@ -160,7 +160,7 @@ def _elements(model: nn.Module, batch: Any, name: str) -> tuple[Tensor, Tensor]:
 
 def _squared_error(model: nn.Module, batch: Any) -> tuple[Tensor, int]:
     output, target = _elements(model, batch, "mse")
-    return (output - target).square().sum(), output.numel()
+    return F.mse_loss(output, target, reduction="sum"), output.numel()
 
 
 def _binary_cross_entropy(model: nn.Module, batch: Any) -> tuple[Tensor, int]:

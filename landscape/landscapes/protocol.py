@@ -13,7 +13,11 @@ from torch import Tensor
 from landscape.curvature.operator import SymmetricOperator
 from landscape.parameters import ParameterSpace, Point
 
-__all__ = ["Landscape", "LandscapeInfo", "Work"]
+__all__ = ["MATRICES", "Landscape", "LandscapeInfo", "Work"]
+
+MATRICES = ("hessian", "ggn", "fisher", "empirical-fisher", "remainder")
+"""Which matrix of second derivatives: the Hessian H, the generalised Gauss-Newton matrix G, the Fisher information, the
+mean outer product of the samples' gradients, and H - G."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,11 @@ class LandscapeInfo:
     data
         The data set, empty where there is none.
     samples
-        Its number of samples, None where there is no data.
+        How many samples of it were taken, None where there is no data.
     fingerprint
         A hash of all that fixes the energies: objective, data with split and number, batch-norm policy.
+    population
+        How many samples there are to take from, where that is known.
     """
 
     name: str
@@ -39,6 +45,7 @@ class LandscapeInfo:
     data: str = ""
     samples: int | None = None
     fingerprint: str = ""
+    population: int | None = None
 
 
 @dataclass
@@ -69,6 +76,10 @@ class Landscape(Protocol):
         """How many mini-batches the data are kept in; 1 where there are none."""
         ...
 
+    def num_classes(self) -> int | None:
+        """C where the energy is a softmax cross-entropy over C classes, else None."""
+        ...
+
     def energies(self, points: Float[Tensor, "K P"]) -> Float[Tensor, " K"]:
         """E of each point on the full data, float64. Costs K energies."""
         ...
@@ -85,6 +96,29 @@ class Landscape(Protocol):
 
     def hessian(self, point: Point) -> SymmetricOperator:
         """The Hessian at a point, full data. On a curved space it acts in the tangent space."""
+        ...
+
+    def curvature(
+        self,
+        point: Point,
+        *,
+        matrix: str = "hessian",
+        parameters: Sequence[str] | None = None,
+        half: int | None = None,
+        graph_memory: int | None = None,
+    ) -> SymmetricOperator:
+        """A matrix of second derivatives at a point, the Hessian unless another one of ``MATRICES`` is named.
+
+        Parameters
+        ----------
+        parameters
+            Names of the parameters whose diagonal block is meant: the operator acts on their coordinates alone, in the
+            order of the space. All by default.
+        half
+            0 or 1: on every second mini-batch only, for what the choice of the data adds to the error.
+        graph_memory
+            Bytes that kept graphs may take; by default what the device can spare.
+        """
         ...
 
     def initial(self, rng: torch.Generator) -> Point:

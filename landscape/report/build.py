@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from landscape.analysis import Cost, Result, resolve
-from landscape.labels import number, short_labels
+from landscape.labels import joined, number, short_labels
 from landscape.run.opened import Run, open_run
 from landscape.run.store import write_atomically
 
@@ -89,7 +89,7 @@ def _section(analysis: str, results: Sequence[Result]) -> Section:
     labels = short_labels(dict.fromkeys(point for result in results for point in result.points))
     rows = [
         Row(
-            " – ".join(labels[point] for point in result.points),
+            joined([labels[point] for point in result.points]),
             [number(result.summary.get(name)) for name in names],
             result.converged,
             result.messages,

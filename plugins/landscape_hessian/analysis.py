@@ -1,158 +1,115 @@
-"""Both ends of the Hessian's spectrum at a point, and its trace."""
+"""The ``hessian`` analysis: the spectrum of one matrix at a point, or of several of its diagonal blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-import torch
 import xarray as xr
+from torch import Tensor
 
-from landscape.analysis import Context, Result
-from landscape.curvature.lanczos import ExtremeEigenpairs, Krylov, extreme_eigenpairs, init
-from landscape.curvature.operator import SymmetricOperator
-from landscape.curvature.symmetry import ASYMMETRY_TOLERANCE, asymmetry
-from landscape.curvature.trace import TraceEstimate, probe_samples, rademacher, trace_estimate
+from landscape.analysis import Context, Result, Unstored
+from landscape.curvature.trace import TraceEstimates
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape_hessian.options import SYMMETRY_PRODUCTS, HessianOptions
+from landscape_hessian.blocks import Block, choose_blocks
+from landscape_hessian.dataset import Summary, dataset, summary
+from landscape_hessian.measuring import Spectrum, measure
+from landscape_hessian.options import HessianOptions
+from landscape_hessian.verdict import messages
 
 __all__ = ["run"]
 
-PROBE_BLOCK = 10  # probes in one block of products, between two reports of progress
-MAX_SAVED_BYTES = 2**30  # a Krylov space larger than this is made anew rather than stored
+MAX_VECTOR_BYTES = 100 * 10**6
+"""Eigenvectors that take more are stored only on request."""
+
+BY_BLOCK = ("eigenvalue_max", "eigenvalue_min", "trace", "trace_stderr", "frobenius_norm")
 
 
 def run(landscape: Landscape, points: Sequence[Point], options: HessianOptions, *, context: Context) -> Result:
-    """The largest and smallest eigenvalues of the Hessian at one point with residuals, and its trace.
+    """Eigenvalues of both ends with residuals, trace, Frobenius norm and spectral density of a matrix at one point.
 
-    Costs the products that the eigenvalues need (Lanczos), ``options.probes`` for the trace and 2 to see whether the
-    Hessian is symmetric, ``options.max_hvps`` at most.
+    Costs what ``measure`` says, for each block.
     """
     (point,) = points
-    hessian = landscape.hessian(point)
-    # all random vectors are drawn first, so that a continued task draws the same
-    normal = torch.randn(3, hessian.dim, generator=context.rng, dtype=torch.float64).to(point.vector)
-    space = init(normal[0], project=lambda vector: landscape.tangent(point.vector, vector))
-    space = _stored_space(context, space) or space
-    skew = asymmetry(hessian, normal[1:])
-    pairs = _eigenpairs(hessian, space, options, context)
-    trace = _trace(hessian, space, options, context) if options.probes else None
-    if not (pairs.converged or space.exhausted):
-        _store_space(context, space)
-    return _result(pairs, trace, skew, ASYMMETRY_TOLERANCE[landscape.dtype], options)
+    blocks = choose_blocks(landscape.space, options.blocks)
+    if len(blocks) == 1:
+        return _of_one(measure(landscape, point, blocks[0], options, context), options, blocks[0], point)
+    return _joined([_of_block(landscape, point, block, options, context) for block in blocks], blocks, options)
 
 
-def _eigenpairs(
-    hessian: SymmetricOperator, space: Krylov, options: HessianOptions, context: Context
-) -> ExtremeEigenpairs:
-    def report(found: ExtremeEigenpairs) -> None:
-        largest = f"largest {float(found.top.values[0]):.4g}"
-        context.progress(SYMMETRY_PRODUCTS + found.num_products, options.max_hvps, largest)
-
-    return extreme_eigenpairs(
-        hessian,
-        space,
-        top=options.top,
-        bottom=options.bottom,
-        rtol=options.rtol,
-        max_products=options.max_lanczos,
-        progress=report,
-    )
-
-
-def _trace(hessian: SymmetricOperator, space: Krylov, options: HessianOptions, context: Context) -> TraceEstimate:
-    """The trace, of which the part in the Krylov space is known already."""
-    probes = rademacher(options.probes, space.buffer[0], context.rng)
-    samples = []
-    for done, block in enumerate(torch.split(probes, PROBE_BLOCK)):
-        samples.append(probe_samples(hessian, block, space.basis))
-        used = SYMMETRY_PRODUCTS + space.num_products + done * PROBE_BLOCK + len(block)
-        context.progress(used, options.max_hvps, "trace")
-    return trace_estimate(torch.cat(samples), space.trace)
-
-
-def _store_space(context: Context, space: Krylov) -> None:
-    """Keep what a larger budget continues from."""
-    basis = space.buffer[: space.num_products + 1]
-    if basis.numel() * basis.element_size() <= MAX_SAVED_BYTES:
-        tridiagonal = torch.tensor([space.diagonal, space.off_diagonal], dtype=torch.float64)
-        context.save({"basis": basis.cpu().clone(), "tridiagonal": tridiagonal})
-
-
-def _stored_space(context: Context, fresh: Krylov) -> Krylov | None:
-    state = context.load()
-    if not state:
-        return None
-    diagonal, off_diagonal = state["tridiagonal"].tolist()
-    return replace(fresh, buffer=state["basis"].to(fresh.buffer), diagonal=diagonal, off_diagonal=off_diagonal)
-
-
-def _result(
-    pairs: ExtremeEigenpairs, trace: TraceEstimate | None, skew: float, tolerance: float, options: HessianOptions
-) -> Result:
-    summary: dict[str, float | int | str | bool | list[float]] = {"eigenvalue_max": float(pairs.top.values[0])}
-    if options.bottom:
-        summary["eigenvalue_min"] = float(pairs.bottom.values[0])
-    if trace:
-        summary["trace"] = trace.value
-        if trace.standard_error is not None:
-            summary["trace_stderr"] = trace.standard_error
+def _of_one(spectrum: Spectrum, options: HessianOptions, block: Block, point: Point) -> Result:
+    pairs = spectrum.pairs
     return Result(
-        data=_dataset(pairs, trace, skew),
-        summary=summary,
-        converged=pairs.converged and skew <= tolerance,
-        messages=tuple(_messages(pairs, skew, tolerance, options)),
-        budget_spent=not (pairs.converged or pairs.exhausted),
+        data=dataset(spectrum, options, block.name, point.step),
+        summary=summary(spectrum, options),
+        converged=(pairs is None or pairs.converged) and spectrum.soundness.sound,
+        messages=messages(spectrum, options),
+        vectors=_vectors(spectrum, options),
+        budget_spent=pairs is not None and not (pairs.converged or pairs.exhausted),
     )
 
 
-def _dataset(pairs: ExtremeEigenpairs, trace: TraceEstimate | None, skew: float) -> xr.Dataset:
-    """Eigenvalues and residuals of both ends against their rank, the outermost first."""
-    variables: dict[str, tuple[str, Any, dict[str, str]]] = {}
-    for name, end, words in (("top", pairs.top, "largest"), ("bottom", pairs.bottom, "smallest")):
-        rank = f"rank_{name}"
-        variables[rank] = (rank, range(1, len(end.values) + 1), _described(f"rank among the {words}", "1"))
-        variables[f"eigenvalue_{name}"] = (rank, end.values.numpy(), _described(f"{words} Hessian eigenvalues"))
-        long_name = f"residuals |Hy - λy| of the {words} eigenvalues"
-        variables[f"residual_{name}"] = (rank, end.residuals.numpy(), _described(long_name))
-    attrs: dict[str, float | int] = {
-        "asymmetry": skew,
-        "symmetry_products": SYMMETRY_PRODUCTS,
-        "lanczos_products": pairs.num_products,
-        "trace_products": trace.num_probes if trace else 0,
-    }
-    return xr.Dataset(variables, attrs=attrs)
+def _vectors(spectrum: Spectrum, options: HessianOptions) -> dict[str, Tensor]:
+    """Eigenvectors and diagonal, as far as they are to be stored."""
+    kept: dict[str, Tensor] = {}
+    if spectrum.pairs is not None:
+        ends = {"top": spectrum.pairs.top.vectors, "bottom": spectrum.pairs.bottom.vectors}
+        kept = {name: vectors for name, vectors in ends.items() if vectors is not None and len(vectors)}
+    size = sum(vectors.numel() * vectors.element_size() for vectors in kept.values())
+    if options.vectors is False or (options.vectors is None and size > MAX_VECTOR_BYTES):
+        kept = {}
+    if options.diagonal and isinstance(spectrum.trace, TraceEstimates):
+        kept["diagonal"] = spectrum.trace.diagonal
+    return kept
 
 
-def _described(long_name: str, units: str = "loss / parameter^2") -> dict[str, str]:
-    return {"long_name": long_name, "units": units}
+def _of_block(landscape: Landscape, point: Point, block: Block, options: HessianOptions, context: Context) -> Result:
+    """A block by itself: its random vectors are its own, its progress is shown with that of the whole task."""
+
+    def report(key: str, done: float, total: float, text: str) -> None:
+        context.progress(done, total, f"{block.name}: {text}")
+
+    own = replace(context, key=f"{context.key}/{block.name}", storage=Unstored(), reporter=report)
+    return _of_one(measure(landscape, point, block, options, own), options, block, point)
 
 
-def _messages(pairs: ExtremeEigenpairs, skew: float, tolerance: float, options: HessianOptions) -> list[str]:
-    messages = []
-    if skew > tolerance:
-        messages.append(
-            f"the Hessian is not symmetric (relative asymmetry {skew:.1e}, rounding explains {tolerance:.0e}): an "
-            "operation in the model has a wrong second derivative, as weight_norm does, or the loss is too small for "
-            "this precision: try --dtype float64, and do not trust these numbers"
-        )
-    for name, end, wanted in (("top", pairs.top, options.top), ("bottom", pairs.bottom, options.bottom)):
-        met = int((end.residuals <= options.rtol * pairs.scale).sum())
-        if not end.converged:
-            messages.append(
-                f"{met} of the {wanted} {name} eigenvalues converged, with residuals of at most {options.rtol:g} x "
-                f"{pairs.scale:.4g}; raise --hessian.max-hvps (now {options.max_hvps})"
-            )
-        elif len(end.values) < wanted:
-            messages.append(
-                f"{len(end.values)} {name} eigenvalues instead of {wanted}: a random vector reaches no other distinct "
-                f"ones (the Krylov space closed after {pairs.num_products} products)"
-            )
-    if len(pairs.bottom.values) and abs(float(pairs.bottom.values[0])) <= float(pairs.bottom.residuals[0]):
-        messages.append(
-            f"the smallest eigenvalue is {float(pairs.bottom.values[0]):.2g} with a residual of "
-            f"{float(pairs.bottom.residuals[0]):.2g}: lower --hessian.rtol (now {options.rtol:g}) to learn its sign"
-        )
-    return messages
+def _joined(results: Sequence[Result], blocks: Sequence[Block], options: HessianOptions) -> Result:
+    """One result of several blocks: a dimension ``block`` in front, lists in the summary."""
+    names = [block.name for block in blocks]
+    short: Summary = {"matrix": options.matrix, "blocks": names}
+    for name in BY_BLOCK:
+        if all(name in result.summary for result in results):
+            short[f"{name}_by_block"] = [result.summary[name] for result in results]
+    for name in ("converged_top", "converged_bottom"):
+        if all(name in result.summary for result in results):
+            short[name] = all(result.summary[name] for result in results)
+    short["symmetry_error"] = max(result.data.attrs["asymmetry"] for result in results)
+    return Result(
+        data=_stacked(results, names),
+        summary=short,
+        converged=all(result.converged for result in results),
+        messages=tuple(
+            f"{name}: {line}" for name, result in zip(names, results, strict=True) for line in result.messages
+        ),
+        vectors={
+            f"{name}/{kind}": vectors
+            for name, result in zip(names, results, strict=True)
+            for kind, vectors in result.vectors.items()
+        },
+        budget_spent=any(result.budget_spent for result in results),
+    )
+
+
+def _stacked(results: Sequence[Result], names: Sequence[str]) -> xr.Dataset:
+    """Arrays one behind the other, with NaN where a block has fewer entries; numbers of one block become arrays."""
+    common = ("matrix", "mode", "num_classes")
+    parts = []
+    for result in results:
+        traces = {name: result.summary[name] for name in ("trace", "trace_stderr") if name in result.summary}
+        counts = {key: value for key, value in result.data.attrs.items() if key not in (*common, "block")}
+        numbered = {dim: range(size) for dim, size in result.data.sizes.items() if dim in ("probe", "node")}
+        parts.append(result.data.assign({**traces, **counts}).assign_coords(numbered))
+    joined = xr.concat(parts, xr.Variable("block", list(names)), join="outer", combine_attrs="drop")
+    joined.attrs = {key: results[0].data.attrs[key] for key in common if key in results[0].data.attrs}
+    return joined

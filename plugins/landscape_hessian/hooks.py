@@ -1,4 +1,4 @@
-"""What this plugin offers: the Hessian's spectrum at a point."""
+"""What this plugin offers: spectra of the Hessian and its relatives."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ def landscape_analyses() -> list[Analysis]:
     return [
         Analysis(
             "hessian",
-            summary="largest and smallest Hessian eigenvalues with residuals, and the trace",
+            summary="Hessian spectrum: eigenvalues at both ends, trace by layer, density; compared between checkpoints",
             points=1,
             options=HessianOptions,
             run="landscape_hessian.analysis:run",
+            combine="landscape_hessian.comparison:combine",
             plot="landscape_hessian.figures:plot",
+            version=2,
         )
     ]

@@ -57,7 +57,7 @@ class MuellerBrown:
         tabulated = {name: torch.tensor(place, dtype=torch.float64) for name, place in MINIMA.items()}
         precise = _Potential(torch.device("cpu"), torch.float64)
         minima = {name: _newton(precise, place) for name, place in tabulated.items()}
-        return System(_Potential(device, dtype), dim=2, start=start, critical_points=minima)
+        return System(_Potential(device, dtype), dim=2, start=start, points=minima)
 
 
 class _Potential:

@@ -14,6 +14,8 @@ from landscape.landscapes.protocol import LandscapeInfo
 from landscape.parameters import ParameterSpace, Point
 from landscape_zoo.mueller_brown import MuellerBrown
 from landscape_zoo.quadratic import Quadratic
+from landscape_zoo.random_matrices import Goe, SpikedGoe, Wishart
+from landscape_zoo.spherical_p_spin import SphericalPSpin
 from landscape_zoo.spherical_two_spin import SphericalTwoSpin
 from landscape_zoo.system import Reference
 from landscape_zoo.wells import CurvyValley, DoubleWell
@@ -25,7 +27,11 @@ REFERENCES: dict[str, type[Reference]] = {
     "curvy-valley": CurvyValley,
     "double-well": DoubleWell,
     "spherical-2-spin": SphericalTwoSpin,
+    "spherical-p-spin": SphericalPSpin,
     "quadratic": Quadratic,
+    "goe": Goe,
+    "spiked-goe": SpikedGoe,
+    "wishart": Wishart,
 }
 
 Value = int | float | tuple[float, ...] | None
@@ -61,7 +67,7 @@ def open_zoo(
         device=device,
         dtype=dtype,
     )
-    known = system.critical_points.items()
+    known = system.points.items()
     return landscape, [Point(vector, id=label, source=f"zoo:{name}").to(device, dtype) for label, vector in known]
 
 

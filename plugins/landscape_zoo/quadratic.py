@@ -55,4 +55,4 @@ class Quadratic:
             return torch.randn(dim, generator=rng, dtype=torch.float64)
 
         name = "minimum" if min(self.eigenvalues) >= 0 else "saddle"
-        return System(energy, dim, start, critical_points={name: torch.zeros(dim, dtype=torch.float64)})
+        return System(energy, dim, start, points={name: torch.zeros(dim, dtype=torch.float64)})

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape_zoo.disorder import check_entries, gaussian_orthogonal
 from landscape_zoo.rotation import check_seed
+from landscape_zoo.sphere import Sphere
 from landscape_zoo.system import System
 
 __all__ = ["SphericalTwoSpin"]
@@ -38,30 +39,21 @@ class SphericalTwoSpin:
     def __post_init__(self) -> None:
         if self.n < 2:
             raise ValueError(f"n must be at least 2, got {self.n}")
+        check_entries(self.n**2, f"n={self.n}")
         check_seed(self.seed)
 
     def couplings(self) -> Float[Tensor, "N N"]:
         """J, float64."""
-        a = np.random.default_rng(self.seed).normal(size=(self.n, self.n))
-        return torch.from_numpy((a + a.T) / sqrt(2 * self.n))
+        return gaussian_orthogonal(self.n, np.random.default_rng(self.seed))
 
     def build(self, device: torch.device, dtype: torch.dtype) -> System:
-        couplings = self.couplings()
-        j, radius = couplings.to(device, dtype), sqrt(self.n)
+        couplings, sphere = self.couplings(), Sphere(self.n)
+        j = couplings.to(device, dtype)
 
         def energy(x: Tensor) -> Tensor:
             return -(x @ j @ x) / 2
 
-        def start(rng: torch.Generator) -> Tensor:
-            return on_sphere(torch.randn(self.n, generator=rng, dtype=torch.float64))
-
-        def on_sphere(x: Tensor) -> Tensor:
-            return x * (radius / torch.linalg.vector_norm(x))
-
-        def tangent(x: Tensor, vector: Tensor) -> Tensor:
-            return vector - x * ((x @ vector) / (x @ x))
-
         v1 = torch.linalg.eigh(couplings).eigenvectors[:, -1]
-        ground_state = radius * v1 * torch.sign(v1[v1.abs().argmax()])  # eigh leaves the sign open
+        ground_state = sphere.radius * v1 * torch.sign(v1[v1.abs().argmax()])  # eigh leaves the sign open
         minima = {"+v1": ground_state, "-v1": -ground_state}
-        return System(energy, self.n, start, minima, on_sphere, tangent)
+        return System(energy, self.n, sphere.start, minima, sphere.project, sphere.tangent)

@@ -33,8 +33,9 @@ class System:
         P.
     start
         Draws a starting point, shape ``(P,)``, float64 on the CPU.
-    critical_points
-        Known points by name, shape ``(P,)`` each, float64 on the CPU; the minima unless the name says otherwise.
+    points
+        Named points, shape ``(P,)`` each, float64 on the CPU: minima, unless the name or the reference's docstring says
+        otherwise.
     projection, tangent_projection
         As in ``AnalyticLandscape``, for a curved space.
     """
@@ -42,7 +43,7 @@ class System:
     energy: Callable[[Tensor], Tensor]
     dim: int
     start: Callable[[torch.Generator], Tensor]
-    critical_points: Mapping[str, Float[Tensor, " P"]]
+    points: Mapping[str, Float[Tensor, " P"]]
     projection: Callable[[Tensor], Tensor] = _flat_space
     tangent_projection: Callable[[Tensor, Tensor], Tensor] = _any_vector
 

@@ -36,7 +36,7 @@ class CurvyValley:
             return spread * torch.randn(2, generator=rng, dtype=torch.float64)
 
         right = torch.tensor([HALF_WIDTH, 1.0], dtype=torch.float64)
-        return System(energy, dim=2, start=start, critical_points={"left": -right, "right": right})
+        return System(energy, dim=2, start=start, points={"left": -right, "right": right})
 
 
 @dataclass(frozen=True)
@@ -77,4 +77,4 @@ class DoubleWell:
             return torch.randn(self.dim, generator=rng, dtype=torch.float64)
 
         right = exact.from_axes(torch.eye(1, self.dim, dtype=torch.float64)[0])
-        return System(energy, self.dim, start, critical_points={"left": -right, "right": right})
+        return System(energy, self.dim, start, points={"left": -right, "right": right})

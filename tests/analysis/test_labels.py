@@ -2,7 +2,7 @@
 
 import pytest
 
-from landscape.labels import short_labels
+from landscape.labels import joined, short_labels
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,9 @@ from landscape.labels import short_labels
 )
 def test_labels(ids: list[str], expected: list[str]) -> None:
     assert list(short_labels(ids).values()) == expected
+
+
+def test_many_points_are_not_all_named() -> None:
+    assert joined(["A", "B"]) == "A – B"
+    assert joined(["A", "B"], " –\n") == "A –\nB"
+    assert joined(list("ABCDE")) == "A … E (5 points)"

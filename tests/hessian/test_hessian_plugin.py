@@ -8,6 +8,7 @@ import pytest
 import torch
 import xarray as xr
 from landscape_hessian.analysis import run
+from landscape_hessian.comparison import combine
 from landscape_hessian.figures import plot
 from landscape_hessian.hooks import landscape_analyses
 from landscape_hessian.options import HessianOptions
@@ -16,6 +17,7 @@ from landscape_zoo.opening import open_zoo
 from landscape.analysis import Context, Unstored, resolve
 
 CPU = torch.device("cpu")
+PARTS = ("check", "lanczos", "trace", "density")
 SPECTRUM = "10,9.5,7,6,5,4.5,3,2.5,2,1.5,1,0.5,0.1,-0.1,-0.5,-1,-2"
 WIDE = f"quadratic?eigenvalues={SPECTRUM}&dim=300&seed=1"
 SPIN = "spherical-2-spin?n=120&seed=0"
@@ -90,33 +92,55 @@ def test_trace_is_exact_once_lanczos_knows_the_whole_space():
 
 
 def test_summary_leaves_out_what_does_not_apply():
-    assert set(analysed("mueller-brown").summary) == {"eigenvalue_max", "eigenvalue_min", "trace", "trace_stderr"}
-    assert set(analysed("mueller-brown", probes=1).summary) == {"eigenvalue_max", "eigenvalue_min", "trace"}
-    assert set(analysed("mueller-brown", probes=0, bottom=0).summary) == {"eigenvalue_max"}
+    always = {"matrix", "symmetry_error"}
+    top = {"eigenvalue_max", "converged_top", "gap_ratio", "outliers"}
+    bottom = {"eigenvalue_min", "converged_bottom", "negative_count"}
+    norm = {"frobenius_norm", "frobenius_norm_stderr"}
+    trace, density = {"trace", "trace_stderr", *norm}, {"density_mass_negative", "density_mass_negative_bounds"}
+    without = {"probes": 0, "density_probes": 0}
+    assert set(analysed(SPIN, **without).summary) == always | bottom | top - {"outliers"}
+    assert set(analysed(SPIN, **without | {"probes": 1}).summary) >= {"trace", "frobenius_norm"}
+    assert not set(analysed(SPIN, **without | {"probes": 1}).summary) & {"trace_stderr", "frobenius_norm_stderr"}
+    assert set(analysed(SPIN, top=0, bottom=0, density_probes=0).summary) == always | trace
+    assert set(analysed(SPIN, top=0, bottom=0, probes=0).summary) == always | density
+    assert set(analysed(SPIN, top=0, bottom=0, trace="xtrace", density_probes=0).summary) == always | trace - norm
 
 
-@pytest.mark.parametrize("options", [{}, {"probes": 0}, {"max_hvps": 43}, {"bottom": 0, "probes": 25}])
+BUDGETS = [
+    {},
+    {"probes": 0},
+    {"max_hvps": 243},
+    {"bottom": 0, "probes": 25},
+    {"density_probes": 0},
+    {"top": 0, "bottom": 0},
+    {"top": 0, "bottom": 0, "trace": "xtrace"},
+    {"block_size": 3},
+]
+
+
+@pytest.mark.parametrize("options", BUDGETS, ids=str)
 def test_products_are_counted_and_stay_in_the_budget(options):
     landscape, points = opened(SPIN)
     result = run(landscape, points, HessianOptions(**options), context=Context())
-    spent = sum(result.data.attrs[f"{part}_products"] for part in ("symmetry", "lanczos", "trace"))
+    spent = sum(result.data.attrs[f"{part}_products"] for part in PARTS)
     assert landscape.work.hvps == spent <= HessianOptions(**options).max_hvps
     assert result.budget_spent == ("max_hvps" in options)
 
 
 def test_a_spent_budget_is_no_convergence_and_a_larger_one_continues():
     context = Context(storage=Memory())
-    short = analysed(SPIN, context=context, max_hvps=45, rtol=1e-6)
+    short = analysed(SPIN, context=context, max_hvps=246, rtol=1e-6)
     assert not short.converged
     assert short.budget_spent
-    assert any("raise --hessian.max-hvps (now 45)" in message for message in short.messages)
+    assert any("raise --hessian.max-hvps (now 246)" in message for message in short.messages)
     landscape, points = opened(SPIN)
     longer = run(landscape, points, HessianOptions(rtol=1e-6), context=replace(context))
     undisturbed = analysed(SPIN, rtol=1e-6)
     assert longer.converged
     assert not longer.messages
-    assert longer.data.attrs["lanczos_products"] >= 13 + landscape.work.hvps - 32
-    assert landscape.work.hvps == 2 + 30 + longer.data.attrs["lanczos_products"] - 13
+    spent = sum(longer.data.attrs[f"{part}_products"] for part in PARTS)
+    assert landscape.work.hvps == spent - short.data.attrs["lanczos_products"]
+    assert short.data.attrs["lanczos_products"] == 13
     wanted = undisturbed.data["eigenvalue_top"].values
     assert longer.data["eigenvalue_top"].values == pytest.approx(wanted, abs=1e-9)
     assert longer.summary["trace"] == pytest.approx(
@@ -142,7 +166,7 @@ def test_a_hessian_that_is_not_symmetric_is_not_believed(rng):
 
     landscape, points = opened("quadratic?dim=50")
     matrix = torch.randn(50, 50, generator=rng, dtype=torch.float64)
-    landscape.hessian = lambda point: Wrong(matrix + matrix.T + 0.1 * matrix)
+    landscape.curvature = lambda point, **_: Wrong(matrix + matrix.T + 0.1 * matrix)
     result = run(landscape, points, HessianOptions(), context=Context())
     assert result.data.attrs["asymmetry"] > 1e-3
     assert not result.converged
@@ -166,7 +190,9 @@ def test_the_seed_and_the_key_fix_every_bit():
 
 def test_data_are_named_described_and_storable(tmp_path):
     data = analysed(SPIN).data
-    assert set(data.data_vars) == {"eigenvalue_top", "residual_top", "eigenvalue_bottom", "residual_bottom"}
+    ends = {f"{name}_{end}" for name in ("eigenvalue", "residual") for end in ("top", "bottom")}
+    density = {"density_node", "density_weight", "moment", "moment_stderr"}
+    assert set(data.data_vars) == ends | density | {"size", "trace_by_parameter", "trace_by_parameter_stderr"}
     assert all(variable.attrs["units"] and variable.attrs["long_name"] for variable in data.variables.values())
     assert (data["eigenvalue_top"].diff("rank_top") < 0).all()
     assert (data["eigenvalue_bottom"].diff("rank_bottom") > 0).all()
@@ -179,16 +205,26 @@ def test_progress_ends_at_what_was_spent():
     told = []
     result = analysed(SPIN, context=Context(reporter=lambda key, done, total, text: told.append((done, total))))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1] == (32 + result.data.attrs["lanczos_products"], 300)
+    assert told[-1] == (sum(result.data.attrs[f"{part}_products"] for part in PARTS), 600)
 
 
 REFUSED = [
-    ({"top": 0}, "top must be at least 1, got 0"),
+    ({"top": -1}, "top must be 0 or more, got -1"),
+    ({"top": 0, "bottom": 0, "probes": 0, "density_probes": 0}, "nothing left to measure"),
+    ({"block_size": 0}, "block_size must be 1 or more"),
+    ({"density_probes": -1}, "density_probes must be 0 or more"),
+    ({"density_steps": 0}, "density_steps must be 1 or more"),
+    ({"max_basis_mb": -1}, "max_basis_mb must be 0 or more"),
+    ({"matrix": "hesian"}, "matrix must be hessian, ggn, fisher, empirical-fisher or remainder, got 'hesian'"),
+    ({"trace": "exact"}, r"trace must be hutch\+\+ or xtrace"),
+    ({"trace": "xtrace", "probes": 3}, "probes must be 0 or at least 4"),
+    ({"trace": "xtrace", "diagonal": True}, r"diagonal needs --hessian.trace hutch\+\+"),
+    ({"top": 0, "bottom": 0, "probes": 2}, "probes must be 0 or at least 3"),
     ({"bottom": -1}, "bottom must be 0 or more"),
     ({"rtol": 0.0}, "rtol must lie between 0 and 1"),
     ({"rtol": float("nan")}, "rtol must lie between 0 and 1"),
-    ({"probes": -1}, "probes must be 0 or more"),
-    ({"max_hvps": 32}, "max_hvps must be at least 33"),
+    ({"probes": -1}, "probes must be 0 or at least 1"),
+    ({"max_hvps": 233}, "max_hvps must be at least 234"),
 ]
 
 
@@ -202,18 +238,5 @@ def test_hook_names_what_exists():
     (analysis,) = landscape_analyses()
     assert resolve(analysis.run) is run
     assert resolve(analysis.plot) is plot
+    assert resolve(analysis.combine) is combine
     assert analysis.options is HessianOptions
-
-
-@pytest.mark.parametrize("ends", [{}, {"bottom": 0}])
-def test_figure_draws_each_result_with_its_residuals(ends):
-    results = [replace(analysed(name, **ends), points=(name,)) for name in (WIDE, SPIN)]
-    figure = plot(results)["eigenvalues"]
-    figure.canvas.draw()
-    (axes,) = figure.axes
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [WIDE, SPIN]
-    for result, container in zip(results, axes.containers, strict=True):
-        drawn = container.lines[0].get_ydata()
-        assert drawn[:10] == pytest.approx(result.data["eigenvalue_top"].values)
-        assert len(drawn) == 10 + result.data.sizes["rank_bottom"]
-    assert "loss" in axes.get_ylabel()

@@ -64,7 +64,7 @@ def test_anchors_have_their_own_models_energies(data: tuple[Tensor, Tensor], pol
     found = landscape.energies(torch.stack([points[0].vector, middle, points[1].vector, points[2].vector]))
     assert found[[0, 2, 3]].tolist() == pytest.approx(expected, rel=1e-12)
     hessian = landscape.hessian(points[1])
-    assert torch.equal(hessian._tensors["1.running_mean"], points[1].buffers["1.running_mean"])
+    assert torch.equal(hessian._loss.constants["1.running_mean"], points[1].buffers["1.running_mean"])
 
 
 def test_a_hessian_is_taken_at_the_points_own_statistics(data: tuple[Tensor, Tensor]) -> None:

@@ -12,7 +12,9 @@ from torch.nn.utils import parameters_to_vector
 
 from landscape.curvature.operator import SymmetricOperator
 from landscape.errors import AnalysisError
-from landscape.landscapes.hessian import NetworkHessian
+from landscape.landscapes.curvature import NetworkCurvature
+from landscape.landscapes.graphs import graph_bytes
+from landscape.landscapes.hessian import hessian_graph
 from landscape.landscapes.network import NetworkLandscape
 from landscape.landscapes.objectives import cross_entropy, mse
 from landscape.parameters import Point
@@ -32,10 +34,10 @@ def dense_hessian(case: Case) -> Tensor:
     return torch.stack([torch.autograd.grad(entry, x, retain_graph=True)[0] for entry in gradient])
 
 
-def operator(case: Case, sizes: tuple[int, ...] = RAGGED, **options: int) -> NetworkHessian:
+def operator(case: Case, sizes: tuple[int, ...] = RAGGED, **options: int) -> NetworkCurvature:
     landscape = NetworkLandscape(case.network(), case.objective, batches_of(case.data(), sizes), batch_norm="frozen")
     vector = parameters_to_vector(case.network().parameters()).detach()
-    return landscape.hessian(Point(vector, "minimum"), **options)
+    return landscape.curvature(Point(vector, "minimum"), **options)
 
 
 def dense(hessian: SymmetricOperator) -> Tensor:
@@ -123,7 +125,20 @@ def test_a_layer_without_second_derivative_is_named() -> None:
 
 
 def test_the_graph_is_measured_in_bytes() -> None:
-    case, size = CASES[0], operator(CASES[0], (SAMPLES,)).graph_bytes()
-    *inputs, _ = case.data()
-    activations = sum(t.numel() * 8 for t in inputs)
-    assert activations < size < 100 * activations
+    """Of a linear layer with mean squares: the inputs (for the second derivative) and the residuals, but no weight."""
+    x, y = torch.ones(8, 3), torch.zeros(8, 2)
+    landscape = NetworkLandscape(nn.Linear(3, 2), mse, batches_of((x, y), (8,)))
+    loss = landscape._loss_at(landscape.initial(torch.Generator()), landscape.space)
+    graph = hessian_graph(loss(landscape.batches.batches))
+    inputs, residuals = 4 * x.numel(), 4 * y.numel()
+    assert inputs + residuals <= graph_bytes(graph.roots, loss.leaves) <= 2 * inputs + 6 * residuals
+
+
+def test_the_estimate_grows_with_the_data() -> None:
+    sizes = []
+    for samples in (100, 1000):
+        x, y = torch.ones(samples, 6), torch.zeros(samples, dtype=torch.long)
+        landscape = NetworkLandscape(CASES[0].network().float(), cross_entropy, batches_of((x, y), (samples,)))
+        loss = landscape._loss_at(landscape.initial(torch.Generator()), landscape.space)
+        sizes.append(graph_bytes(hessian_graph(loss(landscape.batches.batches)).roots, loss.leaves))
+    assert 9 < sizes[1] / sizes[0] < 10.1

@@ -1,15 +1,13 @@
-"""The `hessian` plugin on small networks against the eigenvalues of dense Hessians."""
+"""The `hessian` plugin on small networks against the eigenvalues of dense matrices."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from network_cases import CASES, Case
-from test_hessian import dense_hessian
-from torch.nn.utils import parameters_to_vector
+from curvature_cases import CURVATURE_CASES, CurvatureCase
+from network_cases import CASES
 
 import landscape
-from landscape.parameters import Point
 
 TOP, BOTTOM = 5, 3
 
@@ -20,20 +18,25 @@ def distinct(values: torch.Tensor, scale: float) -> torch.Tensor:
     return values[gaps]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_both_ends_of_the_spectrum_are_those_of_the_dense_hessian(case: Case) -> None:
-    network = case.network()
-    point = Point(parameters_to_vector(network.parameters()).detach(), "net", dict(network.named_buffers()))
-    result = landscape.analyze(
-        case.landscape(), [point], "hessian", top=TOP, bottom=BOTTOM, rtol=1e-7, probes=200, max_hvps=2000
-    )[0]
-    dense = torch.linalg.eigvalsh(dense_hessian(case))
+FIRST = CURVATURE_CASES[: len(CASES)]
+ASKED = [
+    *(pytest.param(case, "hessian", BOTTOM, id=f"hessian-{case.name}") for case in FIRST),
+    *(pytest.param(case, "ggn", 1, id=f"ggn-{case.name}") for case in FIRST[::3]),
+]
+
+
+@pytest.mark.parametrize(("case", "matrix", "bottom"), ASKED)
+def test_the_spectrum_is_that_of_the_dense_matrix(case: CurvatureCase, matrix: str, bottom: int) -> None:
+    options = {"top": TOP, "bottom": bottom, "rtol": 1e-7, "probes": 40, "density_probes": 0, "max_hvps": 2000}
+    result = landscape.analyze(case.landscape(), [case.point()], "hessian", matrix=matrix, **options)[0]
+    dense = torch.linalg.eigvalsh(case.dense(matrix))
     scale = float(dense.abs().max())
     expected = distinct(dense, scale)
-    top, bottom = (torch.tensor(result.data[f"eigenvalue_{end}"].values) for end in ("top", "bottom"))
+    found = {end: torch.tensor(result.data[f"eigenvalue_{end}"].values) for end in ("top", "bottom")}
     assert result.converged, result.messages
-    torch.testing.assert_close(top, expected.flip(0)[:TOP], rtol=1e-5, atol=1e-9 * scale)
-    torch.testing.assert_close(bottom, expected[:BOTTOM], rtol=1e-5, atol=1e-9 * scale)
-    error = abs(result.summary["trace"] - float(dense.sum()))
-    assert error <= 4 * result.summary["trace_stderr"] + 1e-9 * scale
+    torch.testing.assert_close(found["top"], expected.flip(0)[:TOP], rtol=1e-5, atol=1e-9 * scale)
+    torch.testing.assert_close(found["bottom"], expected[:bottom], rtol=1e-5, atol=1e-9 * scale)
+    for name, value in ("trace", dense.sum()), ("frobenius_norm", dense.square().sum().sqrt()):
+        allowed = 4 * result.summary[f"{name}_stderr"] + 1e-9 * scale
+        assert abs(result.summary[name] - float(value)) <= allowed, name
     assert result.cost.hvps <= 2000

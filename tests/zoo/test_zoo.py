@@ -9,13 +9,11 @@ import torch
 from landscape_zoo.opening import REFERENCES, open_zoo
 from landscape_zoo.rotation import Rotation
 from landscape_zoo.spherical_two_spin import SphericalTwoSpin
+from zoo_cases import dense, opened
 
 from landscape.errors import UsageError
-from landscape.landscapes.analytic import AnalyticLandscape
 from landscape.landscapes.protocol import Landscape
-from landscape.parameters import Point
 
-CPU = torch.device("cpu")
 NAMES = [
     "mueller-brown",
     "curvy-valley",
@@ -24,7 +22,9 @@ NAMES = [
     "spherical-2-spin?n=16&seed=0",
     "quadratic?eigenvalues=10,9,5",
     "quadratic?eigenvalues=4,1&dim=6&seed=1",
+    "wishart?n=20&q=0.5&seed=1",
 ]
+NOT_ONLY_MINIMA = ["spherical-p-spin?n=12&p=3&seed=1", "goe?n=20&seed=1", "spiked-goe?n=20&theta=2&seed=1"]
 MINIMA = [
     ("mueller-brown", "A", (-0.5582236346, 1.4417258418), -146.6995172100),
     ("mueller-brown", "B", (0.6234994049, 0.0280377585), -108.1667241169),
@@ -47,16 +47,6 @@ LINES = [
     ("curvy-valley", "left", "right", 2.97666827, None),
     ("double-well?dim=5&seed=2", "left", "right", 6.0, 0.5),
 ]
-
-
-def opened(name: str, dtype: torch.dtype | None = None) -> tuple[AnalyticLandscape, dict[str, Point]]:
-    landscape, points = open_zoo(name, device=CPU, dtype=dtype)
-    return landscape, {point.id: point for point in points}
-
-
-def dense(landscape: AnalyticLandscape, x: torch.Tensor) -> torch.Tensor:
-    eye = torch.eye(landscape.space.dim, dtype=x.dtype)
-    return landscape.hessian(Point(x, id="x")).matmat(eye)
 
 
 @pytest.mark.parametrize(("name", "label", "place", "energy"), MINIMA)
@@ -175,7 +165,7 @@ def test_two_spin_projection_is_the_nearest_point_of_the_sphere(rng):
     torch.testing.assert_close(landscape.project(x), 3 * x / x.norm(dim=1, keepdim=True), rtol=1e-14, atol=0)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *NOT_ONLY_MINIMA])
 def test_every_reference_is_a_landscape_with_seeded_starts(name):
     landscape, points = opened(name)
     assert isinstance(landscape, Landscape)
@@ -206,7 +196,7 @@ def test_float32_keeps_the_hash_of_the_float64_points():
 
 REFUSED = [
     ("muller-brown", "Did you mean 'mueller-brown'"),
-    ("ising", "There are: curvy-valley, double-well, mueller-brown"),
+    ("ising", "There are: curvy-valley, double-well, goe, mueller-brown"),
     ("double-well?dims=3", "Did you mean 'dim'"),
     ("double-well?dim=x", "met 'x', wanted a whole number"),
     ("double-well?dim=1", "dim must be at least 2, got 1"),
@@ -218,6 +208,18 @@ REFUSED = [
     ("quadratic?eigenvalues=1,2&dim=1", "dim must be at least 2"),
     ("spherical-2-spin?seed=none", "wanted a whole number"),
     ("spherical-2-spin?n=1", "n must be at least 2"),
+    ("spherical-2-spin?n=20000", "take a smaller n"),
+    ("spherical-p-spin?p=1", "n and p must be at least 2, got n=100 and p=1"),
+    ("spherical-p-spin?n=600", "n=600 and p=3 would take more than 134217728 random numbers (1 GiB); take a smaller n"),
+    ("spherical-p-spin?n=2&p=1000000000000", "take a smaller n"),
+    ("goe?n=1", "n must be at least 2"),
+    ("goe?n=20000", "take a smaller n"),
+    ("goe?seed=-1", "seed must be 0 or more"),
+    ("spiked-goe?theta=inf", "theta must be a finite number, got inf"),
+    ("wishart?q=0", "q must be above 0 and at most n = 400"),
+    ("wishart?q=nan", "q must be above 0"),
+    ("wishart?n=10&q=11", "at most n = 10 (one sample), got 11"),
+    ("wishart?q=1e-320", "take a smaller n"),
 ]
 
 
