@@ -101,7 +101,7 @@ def sketch(
 def independent(r: Float[Tensor, "r k"]) -> Bool[Tensor, " r"]:
     """Which columns of a QR factorisation do not depend on the earlier ones to rounding."""
     sizes = r.diagonal().abs()
-    return sizes > BREAKDOWN[r.dtype] * sizes.max()
+    return sizes > BREAKDOWN[r.dtype] * sizes.max() if len(sizes) else sizes > 0
 
 
 def _by_columns(diagonal: Callable[[slice], Tensor], basis: Tensor) -> Tensor:

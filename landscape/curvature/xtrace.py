@@ -89,7 +89,9 @@ def _without(i: int, h: Tensor, w: Tensor, r: Tensor, squares: Tensor) -> tuple[
     """The same for all vectors but the i-th: a rotation within the span of Q."""
     others = torch.arange(len(squares)) != i
     q, r = torch.linalg.qr(r[:, others])
-    return q.T @ h @ q, q.T @ w[:, others], r, squares[others]
+    found = independent(r)
+    q = q[:, found]
+    return q.T @ h @ q, q.T @ w[:, others], r[found], squares[others]
 
 
 def _leave_one_out(

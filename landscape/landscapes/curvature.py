@@ -25,14 +25,12 @@ from landscape.landscapes.second_derivative import (
 from landscape.landscapes.vector_blocks import VectorBlocks
 from landscape.parameters import ParameterSpace
 
-__all__ = ["NetworkCurvature", "spare_graph_memory"]
+__all__ = ["HOST_GRAPH_MEMORY", "NetworkCurvature"]
+
+HOST_GRAPH_MEMORY = 2**30
+"""Bytes that kept graphs may take on the CPU when nobody said."""
 
 Mode = Literal["kept graph", "streamed"]
-
-
-def spare_graph_memory(device: torch.device) -> int:
-    """Bytes that kept graphs may take when nobody said: half of what a GPU has free, else 1 GiB."""
-    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 2**30
 
 
 def _graphs_of(matrix: str) -> Callable[[Evaluation], SecondOrderGraph]:
@@ -127,7 +125,7 @@ class NetworkCurvature:
     def _kept_graph(self, graph_memory: int, samples: int) -> SecondOrderGraph | None:
         """The graph of all mini-batches if it fits. Examines the loss and the graph of the first one."""
         first = self._examined_graph()
-        size = graph_bytes(first.roots, self._loss.leaves)
+        size = graph_bytes(first, self._loss.leaves)
         wanted = size * samples / num_samples(self._batches[0])
         at_once = graph_memory / max(wanted if wanted <= graph_memory else size, 1)
         self._vectors = VectorBlocks(self._loss.leaves.tensors[0].device, int(at_once))

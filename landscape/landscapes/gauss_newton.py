@@ -18,6 +18,10 @@ from landscape.landscapes.splitting import Split, split
 __all__ = ["GaussNewton", "GaussNewtonGraph", "Remainder", "RemainderGraph", "jacobian_graph"]
 
 
+ROUNDING = 64
+"""Equal products of H and of G, made along different ways, differ by fewer units of rounding."""
+
+
 @dataclass(frozen=True, eq=False)
 class GaussNewtonGraph:
     """Jᵀ B J v. The vjp u -> Jᵀ u is linear in u, so J is its derivative: no operator needs a forward mode.
@@ -29,9 +33,7 @@ class GaussNewtonGraph:
     dummies
         Some u, of the shapes of the outputs.
     transposed
-        Jᵀ u with its graph: those parts of it that are not zero.
-    places
-        Which parameters they belong to.
+        Jᵀ u with its graph; without one where it is zero.
     curvature
         u -> B u.
     """
@@ -39,24 +41,26 @@ class GaussNewtonGraph:
     leaves: Leaves
     outputs: Parts
     dummies: Parts
-    transposed: Parts
-    places: tuple[int, ...]
+    transposed: Float[Tensor, " P"]
     curvature: Curvature
     weight: Float[Tensor, ""]
     rows: Float[Tensor, ""]
 
     @property
     def roots(self) -> tuple[Tensor, ...]:
-        return (*self.transposed, *self.outputs, *self.curvature.tensors)
+        return (self.transposed, *self.tensors)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (*self.outputs, *self.curvature.tensors)
 
     def push(self, vectors: Float[Tensor, "*K P"], retain: bool) -> Float[Tensor, "*K P"]:
-        if not self.transposed:
+        if not self.transposed.requires_grad:
             return torch.zeros_like(vectors)
-        parts = self.leaves.parts(vectors)
         along = torch.autograd.grad(
             self.transposed,
             self.dummies,
-            [parts[k] for k in self.places],
+            vectors,
             retain_graph=retain,
             allow_unused=True,
             is_grads_batched=vectors.ndim > 1,
@@ -74,10 +78,7 @@ def jacobian_graph(evaluation: Evaluation, outputs: Parts, curvature: Curvature,
     dummies = tuple(output.new_zeros(()).expand(output.shape).requires_grad_() for output in outputs)  # take no memory
     leaves = evaluation.leaves
     transposed = torch.autograd.grad(outputs, leaves.tensors, dummies, create_graph=True, allow_unused=True)
-    reached = {k: part for k, part in enumerate(transposed) if part is not None and part.requires_grad}
-    return GaussNewtonGraph(
-        leaves, outputs, dummies, tuple(reached.values()), tuple(reached), curvature, evaluation.weight, rows
-    )
+    return GaussNewtonGraph(leaves, outputs, dummies, leaves.flat(transposed), curvature, evaluation.weight, rows)
 
 
 class GaussNewton:
@@ -160,8 +161,16 @@ class RemainderGraph:
     def roots(self) -> tuple[Tensor, ...]:
         return self.hessian.roots + self.gauss_newton.roots
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.gauss_newton.tensors
+
     def push(self, vectors: Float[Tensor, "*K P"], retain: bool) -> Float[Tensor, "*K P"]:
-        return self.hessian.push(vectors, retain=True) - self.gauss_newton.push(vectors, retain)
+        whole = self.hessian.push(vectors, retain=True)
+        rest = whole - self.gauss_newton.push(vectors, retain)
+        # what rounding leaves of two equal products is no curvature
+        rounding = ROUNDING * torch.finfo(whole.dtype).eps * torch.linalg.vector_norm(whole, dim=-1, keepdim=True)
+        return rest * (torch.linalg.vector_norm(rest, dim=-1, keepdim=True) > rounding)
 
 
 class Remainder:

@@ -40,21 +40,21 @@ class Leaves:
     space: ParameterSpace
     tensors: tuple[Tensor, ...]
 
-    def parts(self, vectors: Float[Tensor, "*K P"]) -> tuple[Tensor, ...]:
-        """Views of vectors, one for each parameter."""
-        return tuple(self.space.unflatten(vectors).values())
-
     def pull(self, outputs: Sequence[Tensor], along: Sequence[Tensor], retain: bool) -> Float[Tensor, "*K P"]:
         """Jᵀ u, with J the Jacobian of some outputs, for one u or (leading dimension K) several at once."""
         lead = along[0].shape[: along[0].ndim - outputs[0].ndim]
         images = torch.autograd.grad(
             outputs, self.tensors, along, retain_graph=retain, allow_unused=True, is_grads_batched=len(lead) > 0
         )
-        flat = [
-            leaf.new_zeros(*lead, leaf.numel()) if image is None else image.reshape(*lead, -1)
-            for image, leaf in zip(images, self.tensors, strict=True)
+        return self.flat(images, lead)
+
+    def flat(self, parts: Sequence[Tensor | None], lead: Sequence[int] = ()) -> Float[Tensor, "*K P"]:
+        """One vector of parts, one for each parameter; zero where there is none."""
+        rows = [
+            leaf.new_zeros(*lead, leaf.numel()) if part is None else part.reshape(*lead, -1)
+            for part, leaf in zip(parts, self.tensors, strict=True)
         ]
-        return torch.cat(flat, dim=-1)
+        return torch.cat(rows, dim=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +142,11 @@ class SecondOrderGraph(Protocol):
         """Tensors from which all of the graph is reached."""
         ...
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What is kept beside the graph and grows with the data."""
+        ...
+
     def push(self, vectors: Float[Tensor, "*K P"], retain: bool) -> Float[Tensor, "*K P"]:
         """A v for one vector, or for a block of them at once. The graph is usable afterwards only if retained."""
         ...
@@ -167,10 +172,10 @@ def reachable(starts: Iterable[Edge], stops: Iterable[Edge] = ()) -> set[Edge]:
     return known
 
 
-def graph_bytes(roots: Sequence[Tensor], leaves: Leaves) -> int:
-    """Bytes of the tensors that a graph keeps for its backward pass, those of the leaves left out."""
-    edges = reachable(edge_of(root) for root in roots if root.requires_grad)
-    tensors = [*roots, *(tensor for node in {node for node, _ in edges} for tensor in _saved(node))]
+def graph_bytes(graph: SecondOrderGraph, leaves: Leaves) -> int:
+    """Bytes of the tensors that a graph keeps, less those of the leaves: what grows with the data."""
+    edges = reachable(edge_of(root) for root in graph.roots if root.requires_grad)
+    tensors = [*graph.tensors, *(tensor for node in {node for node, _ in edges} for tensor in _saved(node))]
     storages = {storage.data_ptr(): storage.nbytes() for storage in map(Tensor.untyped_storage, tensors)}
     known = {leaf.untyped_storage().data_ptr() for leaf in leaves.tensors}
     return sum(size for place, size in storages.items() if place not in known)

@@ -20,14 +20,12 @@ class HessianGraph:
     Attributes
     ----------
     gradient
-        g of the summed loss with its graph: those parts of it that are not constant.
-    places
-        Which parameters they belong to.
+        g of the summed loss with its graph; without one where it is constant. One vector: torch looks at each part that
+        it starts a backward pass from, which small networks feel.
     """
 
     leaves: Leaves
-    gradient: tuple[Tensor, ...]
-    places: tuple[int, ...]
+    gradient: Float[Tensor, " P"]
     weight: Float[Tensor, ""]
 
     @property
@@ -36,20 +34,22 @@ class HessianGraph:
 
     @property
     def roots(self) -> tuple[Tensor, ...]:
-        return self.gradient
+        return (self.gradient,)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return ()
 
     def push(self, vectors: Float[Tensor, "*K P"], retain: bool) -> Float[Tensor, "*K P"]:
-        if not self.gradient:
+        if not self.gradient.requires_grad:
             return torch.zeros_like(vectors)
-        parts = self.leaves.parts(vectors)
-        return self.leaves.pull(self.gradient, [parts[k] for k in self.places], retain)
+        return self.leaves.pull((self.gradient,), (vectors,), retain)
 
 
 def hessian_graph(evaluation: Evaluation) -> HessianGraph:
     """Costs one backward pass, with its graph."""
     leaves, total = evaluation.leaves, evaluation.total
-    if not total.requires_grad:
-        return HessianGraph(leaves, (), (), evaluation.weight)
-    gradient = torch.autograd.grad(total, leaves.tensors, create_graph=True, allow_unused=True)
-    curved = {k: part for k, part in enumerate(gradient) if part is not None and part.requires_grad}
-    return HessianGraph(leaves, tuple(curved.values()), tuple(curved), evaluation.weight)
+    parts: tuple[Tensor | None, ...] = (None,) * len(leaves.tensors)
+    if total.requires_grad:
+        parts = torch.autograd.grad(total, leaves.tensors, create_graph=True, allow_unused=True)
+    return HessianGraph(leaves, leaves.flat(parts), evaluation.weight)

@@ -29,11 +29,15 @@ def random_parts(outputs: Parts) -> Parts:
 
 
 def refuse_not_convex(curvature: Curvature, probe: Parts, image: Parts) -> None:
-    """Looks at uᵀ B u for a random u, and for u cut down to the sample that adds the least to it."""
+    """Looks at uᵀ B u for a random u, and for u cut down to the sample that adds the least to it.
+
+    Rounding is judged by the whole batch: a sample that is classified with certainty has no curvature but rounding.
+    """
     cut = _least_sample(probe, image)
+    rounding = _rounding(probe) * norm(image) / norm(probe)
     for direction, product in ((probe, image), (cut, curvature(cut))):
         form = float(sum((u * b).sum() for u, b in zip(direction, product, strict=True)))
-        if form < -_rounding(probe) * norm(direction) * norm(product):
+        if form < -rounding * norm(direction) ** 2:
             raise AnalysisError(
                 "the loss is not convex in the model's outputs, so the ggn could have negative eigenvalues and is not "
                 "defined: take the hessian"

@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from landscape.curvature.memory import spare_bytes
 from landscape.errors import CheckpointError, UsageError
 from landscape.landscapes.batch_parts import num_samples
 from landscape.landscapes.batches import Batches
 from landscape.landscapes.batchnorm import Buffers, batch_statistics, re_estimating
 from landscape.landscapes.chunking import Chunking
-from landscape.landscapes.curvature import NetworkCurvature, spare_graph_memory
+from landscape.landscapes.curvature import HOST_GRAPH_MEMORY, NetworkCurvature
 from landscape.landscapes.functional import ModelFunction, Places, Statistics, trainable
 from landscape.landscapes.graphs import Leaves, LossAt
 from landscape.landscapes.objectives import Measure, Objective
@@ -148,7 +149,7 @@ class NetworkLandscape:
             self._loss_at(point.to(self.device, self.dtype), space),
             matrix,
             self._half(half),
-            graph_memory=spare_graph_memory(self.device) if graph_memory is None else graph_memory,
+            graph_memory=spare_bytes(self.device, HOST_GRAPH_MEMORY) if graph_memory is None else graph_memory,
             work=self.work,
             samples=self.batches.samples,
         )

@@ -74,7 +74,7 @@ class LossCall:
     @property
     def class_dim(self) -> int:
         """The dimension of the classes in the scores of a cross-entropy, from the end: leading ones may be added."""
-        return -1 if self.scores.ndim == 1 else -1
+        return -1 if self.scores.ndim == 1 else 1 - self.scores.ndim
 
     @property
     def counted(self) -> Tensor:

@@ -22,6 +22,8 @@ ROUNDING = 1000
 
 REPLACE = "replace the layer that uses it by one of plain torch operations (attention: attn_implementation='eager')"
 
+EMBEDDING_OPTIONS = ("scale_grad_by_freq", "max_norm", "sparse")
+
 SINGLE = {
     "CheckpointFunctionBackward": (
         "reentrant activation checkpointing",
@@ -43,7 +45,7 @@ def second_derivative() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "double backward" in str(error):
+        if "double backward" in str(error) or "donated buffers" in str(error):
             raise AnalysisError(
                 "a compiled model has no second derivative: give the one that torch.compile was called on"
             ) from error
@@ -69,7 +71,7 @@ def refuse_randomness(total: Tensor, again: Tensor, model: nn.Module) -> None:
     suspect = (
         f"dropout {', '.join(active[:3])} is in training mode"
         if active
-        else "F.dropout without training=self.training?"
+        else "F.dropout without training=self.training, torch.rand in forward or loss?"
     )
     raise AnalysisError(
         f"the loss is random ({suspect}): two evaluations gave {first:.8g} and {second:.8g}, so it has no Hessian; "
@@ -88,6 +90,12 @@ def refuse_layers(model: nn.Module, by_gradient: bool) -> None:
                 f"{name or type(module).__name__} normalises by the statistics of each mini-batch, so the curvature "
                 "would depend on --batch-size: build it with track_running_stats=True and put the model in eval mode"
             )
+        for option in EMBEDDING_OPTIONS if isinstance(module, nn.Embedding) else ():
+            if getattr(module, option):
+                raise AnalysisError(
+                    f"{name or type(module).__name__} has {option}={getattr(module, option)}, under which its gradient "
+                    "is not the slope of the loss or has no slope of its own: build it without for the analysis"
+                )
         if by_gradient and _has_weight_norm(module):
             raise AnalysisError(
                 f"{name} has weight_norm, whose second derivative is wrong in torch (no symmetric Hessian): "

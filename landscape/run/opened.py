@@ -36,10 +36,15 @@ class Run:
 
     @cached_property
     def results(self) -> list[Result]:
-        """All stored results, by analysis and points. Damaged ones are left out, with a warning."""
+        """All stored results, by analysis and in the order of points. Damaged ones are left out, with a warning."""
         folders = sorted(file.parent for file in self.directory.glob("results/*/result.json"))
         whole = [result for result in map(read_whole, folders) if result is not None]
-        return sorted(whole, key=lambda result: (result.analysis, result.points))
+        place = {point["id"]: index for index, point in enumerate(self.points)}
+
+        def order(result: Result) -> tuple[str, list[int], tuple[str, ...]]:
+            return result.analysis, [place.get(point, len(place)) for point in result.points], result.points
+
+        return sorted(whole, key=order)
 
     @property
     def points(self) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def choose_blocks(space: ParameterSpace, blocks: str) -> list[Block]:
     if blocks == "network":
         return [Block("network")]
     if blocks == "layers":
-        return _grouped(space.names)
+        return _grouped(_held(space))
     parts = blocks.split(";")
     if all(NAMED.fullmatch(part) for part in parts):
         named = [part.partition("=")[::2] for part in parts]
@@ -54,6 +54,11 @@ def choose_blocks(space: ParameterSpace, blocks: str) -> list[Block]:
             raise UsageError(f"--hessian.blocks {blocks}: a name is given twice")
         return [Block(name, _matching(space, expression)) for name, expression in named]
     return [Block(blocks, _matching(space, blocks))]
+
+
+def _held(space: ParameterSpace) -> list[str]:
+    """The parameters that have any coordinates."""
+    return [name for name, size in zip(space.names, space.sizes, strict=True) if size]
 
 
 def _grouped(names: Iterable[str]) -> list[Block]:
@@ -65,7 +70,7 @@ def _grouped(names: Iterable[str]) -> list[Block]:
 
 def _matching(space: ParameterSpace, expression: str) -> tuple[str, ...]:
     try:
-        found = tuple(name for name in space.names if re.search(expression, name))
+        found = tuple(name for name in _held(space) if re.search(expression, name))
     except re.error as error:
         raise UsageError(f"--hessian.blocks {expression!r} is no regular expression: {error}") from None
     if not found:

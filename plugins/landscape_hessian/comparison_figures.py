@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
 from landscape.labels import short_labels
 from landscape_hessian.palette import COLOURS, UNITS, clean, label_stride, scientific, small_print, spread
@@ -89,6 +90,7 @@ def evolution(data: xr.Dataset) -> Figure | None:
         every[0].set_xscale("symlog" if steps.min() <= 0 else "log")
     every[-1].set_xlabel("training step", fontsize=9)
     errors = "bars: residuals, of the trace standard errors" if "trace" in panels else "bars: residuals"
+    figure.align_ylabels(every)
     small_print(figure, f"{_matrix(data)}, in {UNITS}; {errors}")
     return figure
 
@@ -139,6 +141,10 @@ def _scale(axes: Axes, lines: Sequence[_Line]) -> None:
         signed_axis(axes, values, errors, room=0.14)
     elif values.max() > LOG_SPAN * values.min():
         axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        if values.max() < 100 * values.min():  # too few powers of ten to read values by
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.yaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
     else:
         axes.ticklabel_format(axis="y", scilimits=(-2, 4), useMathText=True)
 

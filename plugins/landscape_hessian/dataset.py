@@ -38,6 +38,7 @@ def dataset(spectrum: Spectrum, options: HessianOptions, block: str, step: int |
         "lanczos_products": spectrum.pairs.num_products if spectrum.pairs else 0,
         "trace_products": spectrum.trace.num_products if spectrum.trace else 0,
         "density_products": spectrum.density.num_products if spectrum.density else 0,
+        "sampling_products": spectrum.sampling.num_products if spectrum.sampling else 0,
         "num_deflated": spectrum.num_deflated,
     }
     if spectrum.num_classes is not None:

@@ -43,7 +43,7 @@ def why_open(values: ArrayLike, residuals: ArrayLike, k: int) -> str | None:
     """
     theta, rho = np.asarray(values, dtype=float), np.asarray(residuals, dtype=float)
     if len(theta) <= k:
-        return f"{len(theta)} eigenvalues are known, {k + 1} are needed to see the gap"
+        return f"only {len(theta)} eigenvalues are known, too few to see the gap: add --hessian.top {k + 1}"
     ratio = dict(_ratios(theta)).get(k)
     if ratio is None:
         return f"eigenvalue {k} is not positive"

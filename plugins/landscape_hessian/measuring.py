@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import sqrt
 
 import torch
 from jaxtyping import Float
@@ -75,7 +76,8 @@ def measure(landscape: Landscape, point: Point, block: Block, options: HessianOp
     """All that the options ask of one block of a matrix at a point.
 
     Costs 3 products for the checks, those that the eigenvalues need, ``probes`` for the trace and ``density_probes *
-    density_steps`` for the density: ``max_hvps`` at most. Where the data are a subset, ``top`` and ``probes`` more.
+    density_steps`` for the density: ``max_hvps`` at most. Where the data are a subset, ``top`` and ``probes`` more for
+    the sampling error, within the same budget.
     """
     point = point.to(landscape.device, landscape.dtype)
     task = _Task.of(landscape, point, block, options, context)
@@ -99,7 +101,7 @@ def measure(landscape: Landscape, point: Point, block: Block, options: HessianOp
         pairs=pairs,
         trace=trace,
         density=density,
-        sampling=_sampling(task, landscape, pairs),
+        sampling=_sampling(task, pairs) if task.subset else None,
         num_deflated=len(known[0]) if density else 0,
         notes=notes,
     )
@@ -110,7 +112,7 @@ class _Task:
     """A matrix and how it is to be measured.
 
     ``matrix`` makes its operator, ``matrix(half=0)`` that of half the data; ``project`` leads into the space that it
-    acts in; ``max_rows`` vectors fit into memory.
+    acts in; ``max_rows`` vectors fit into memory; ``subset`` is √(1 - n/N) for n of N samples, zero for all of them.
     """
 
     matrix: Callable[..., SymmetricOperator]
@@ -119,6 +121,7 @@ class _Task:
     space: ParameterSpace
     like: Float[Tensor, " P"]
     max_rows: int
+    subset: float
     options: HessianOptions
     context: Context
 
@@ -133,16 +136,21 @@ class _Task:
             return landscape.tangent(point.vector.expand_as(vectors), vectors)
 
         space = landscape.space if block.parameters is None else landscape.space.restricted(block.parameters)
-        project = tangent if block.parameters is None else everywhere
+        project = tangent if space == landscape.space else everywhere
         like = torch.zeros(space.dim, dtype=landscape.dtype, device=landscape.device)
         memory = spare_bytes(landscape.device) if options.max_basis_mb is None else options.max_basis_mb * MB
         rows = int(memory) // (space.dim * like.element_size())
-        return cls(matrix, matrix(), project, space, like, rows, options, context)
+        subset = (
+            _subset(landscape) if 2 * options.block_size + _sampling_products(options) < options.max_lanczos else 0.0
+        )
+        return cls(matrix, matrix(), project, space, like, rows, subset, options, context)
 
     def normal(self, count: int) -> Float[Tensor, "K P"]:
         """Gaussian vectors, drawn on the CPU so that devices agree."""
-        drawn = torch.randn(count, len(self.like), generator=self.context.rng, dtype=torch.float64)
-        return drawn.to(self.like)
+        rows = self.like.new_empty(count, len(self.like))
+        for row in rows:
+            row.copy_(torch.randn(len(row), generator=self.context.rng, dtype=torch.float64))
+        return rows
 
     def progress(self, used: int, text: str) -> None:
         self.context.progress(CHECK_PRODUCTS + used, self.options.max_hvps, text)
@@ -163,7 +171,7 @@ def _eigenpairs(task: _Task, start: Float[Tensor, "b P"]) -> tuple[Krylov, Extre
         top=options.top,
         bottom=options.bottom,
         rtol=options.rtol,
-        max_products=options.max_lanczos,
+        max_products=options.max_lanczos - (_sampling_products(options) if task.subset else 0),
         max_basis=task.max_rows,
         vectors=True,
         progress=report,
@@ -235,14 +243,26 @@ def _density(
     return density, notes
 
 
-def _sampling(task: _Task, landscape: Landscape, pairs: ExtremeEigenpairs | None) -> SamplingError | None:
-    """Where the data are a subset of more: what the choice of it makes uncertain."""
+def _subset(landscape: Landscape) -> float:
+    """√(1 - n/N), by which an error over the choice of n of N samples is smaller than over samples of infinitely many.
+
+    Zero if the data are all there are, or cannot be halved.
+    """
     info = landscape.info
     if info.population is None or info.samples is None or info.samples >= info.population or landscape.num_batches < 2:
-        return None
+        return 0.0
+    return sqrt(1 - info.samples / info.population)
+
+
+def _sampling_products(options: HessianOptions) -> int:
+    return options.top + options.probes
+
+
+def _sampling(task: _Task, pairs: ExtremeEigenpairs | None) -> SamplingError:
+    """Where the data are a subset of more: what the choice of it makes uncertain."""
     vectors = task.like[None][:0] if pairs is None or pairs.top.vectors is None else pairs.top.vectors
     probes = rademacher(task.options.probes, task.like, task.context.rng)
-    return sampling_error(lambda half: task.matrix(half=half), vectors, probes)
+    return sampling_error(lambda half: task.matrix(half=half), vectors, probes, task.subset)
 
 
 def _dimension(task: _Task) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -19,6 +20,7 @@ __all__ = [
     "POSITIVE",
     "UNITS",
     "clean",
+    "columns_fit",
     "label_stride",
     "scientific",
     "signed_decades",
@@ -56,6 +58,12 @@ def clean(axes: Axes) -> None:
 def label_stride(count: int) -> int:
     """Of so many labels side by side every which one can be read."""
     return -(-count // MOST_LABELS)
+
+
+def columns_fit(labels: Sequence[str], width: float) -> bool:
+    """Whether labels below columns, over so many inches together, stand apart from each other."""
+    longest = max(map(len, labels), default=0) + 3
+    return longest * len(labels) < (7 / 8) * LETTERS * width  # they are larger than small print
 
 
 def small_print(figure: Figure, text: str) -> None:

@@ -17,6 +17,7 @@ from landscape_hessian.palette import (
     POSITIVE,
     UNITS,
     clean,
+    columns_fit,
     label_stride,
     signed_decades,
     signed_power,
@@ -32,6 +33,7 @@ LOG_SPAN = 30.0  # a logarithmic axis where eigenvalues of one sign differ by mo
 SHARED = 0.1  # both ends share an axis where their sizes differ by less than this factor
 SMALLEST = 1e-6  # of the largest: the least size that an axis resolves
 LEVEL = 0.38  # half the width of a level
+MARGIN = 0.9  # inches, what the other axis and its labels take
 
 
 def eigenvalues(series: Sequence[Series]) -> Figure | None:
@@ -131,9 +133,10 @@ def levels(series: Sequence[Series]) -> Figure | None:
     values, residuals = (np.concatenate(part) for part in zip(*ends, strict=True))
     signed_axis(axes, values, residuals, room=0.06)
     stride = label_stride(len(series))
-    axes.set_xticks(range(len(series))[::stride], [one.label for one in series[::stride]])
+    labels = [one.label for one in series[::stride]]
+    axes.set_xticks(range(len(series))[::stride], labels)
     axes.tick_params(axis="x", length=0)
-    if sum(len(one.label) for one in series) > 60:
+    if not columns_fit(labels, figure.get_figwidth() - MARGIN):
         axes.tick_params(axis="x", labelrotation=90, labelsize=8)
     axes.set_ylabel(f"{matrix_name(series)} eigenvalue λ\n[{UNITS}]")
     clean(axes)

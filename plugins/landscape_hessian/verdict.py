@@ -14,24 +14,34 @@ from landscape_hessian.options import HessianOptions
 __all__ = ["messages", "negative_count", "negative_mass"]
 
 # Nodes of the density nearer to zero than this, relative to the farthest, are rounding: they have no sign.
-ZERO = {torch.float32: 1e-6, torch.float64: 1e-12}
+ZERO = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 TELLING = 0.2
 """Bounds of a fraction that lie farther apart leave it unsaid."""
+
+SPACING = 3.0
+"""In residuals: neighbours at least so far apart are two eigenvalues, each of them one."""
 
 
 def negative_count(pairs: ExtremeEigenpairs, options: HessianOptions) -> int | None:
     """How many (distinct) eigenvalues are negative; None unless a converged end shows all of them.
 
     The bottom end does if it reaches past zero, either end if it holds the whole space, fewer values than were asked
-    for. Each sign has to be certain: no residual may reach across zero.
+    for. Each sign has to be certain: no residual may reach across zero. And each negative value has to stand by itself:
+    a Ritz vector that mixes several eigenvectors, with a residual near the spacing, counts once for all of them.
     """
     for end, wanted, reaches_up in ((pairs.bottom, options.bottom, True), (pairs.top, options.top, False)):
         if end.converged and bool((end.values.abs() > end.residuals).all()):
             count = int((end.values < 0).sum())
-            if len(end.values) < wanted or (reaches_up and count < len(end.values)):
+            if len(end.values) < wanted or (reaches_up and count < len(end.values) and _apart(end, count + 1)):
                 return count
     return None
+
+
+def _apart(end: End, count: int) -> bool:
+    """Whether the outermost values are farther from each other than residuals could explain."""
+    reach = torch.maximum(end.residuals[: count - 1], end.residuals[1:count])
+    return bool((end.values[:count].diff().abs() >= SPACING * reach).all())
 
 
 def negative_mass(density: SpectralDensity, dtype: torch.dtype) -> tuple[float | None, float, float]:
@@ -84,9 +94,10 @@ def _ends(spectrum: Spectrum, options: HessianOptions) -> Iterator[str]:
     for name, end, wanted in (("top", pairs.top, options.top), ("bottom", pairs.bottom, options.bottom)):
         if not end.converged:
             met = int((end.residuals <= options.rtol * pairs.scale).sum())
+            doubt = ", but not the next one: one may have been missed" if met == wanted else ""
             yield (
                 f"{met} of the {wanted} {name} eigenvalues converged, with residuals of at most {options.rtol:g} x "
-                f"{pairs.scale:.4g}; {_advice(spectrum.dtype, options)}"
+                f"{pairs.scale:.4g}{doubt}; {_advice(spectrum.dtype, options)}"
             )
         elif len(end.values) < wanted:
             yield (

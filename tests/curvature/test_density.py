@@ -274,3 +274,13 @@ def test_bounds_of_a_mass_hold_for_each_probe_and_close_where_nodes_are_eigenval
     lower, upper = deflated.bounds_below(45.0)
     assert 0.95 < lower < upper == pytest.approx(0.975, abs=1e-12)
     assert deflated.exact.sum(dim=1).tolist() == [10, 10]
+
+
+def test_bounds_of_a_mass_by_hand():
+    """Padding lies at zero, and counts on neither side."""
+    nodes = torch.tensor([[-1.0, 2.0, 3.0, 0.0, 0.0], [-2.0, -1.0, 1.0, 3.0, 4.0]], dtype=torch.float64)
+    weights = torch.tensor([[0.25, 0.5, 0.25, 0.0, 0.0], [0.1, 0.2, 0.3, 0.3, 0.1]], dtype=torch.float64)
+    density = SpectralDensity(nodes, weights, torch.zeros(2, 5, dtype=torch.bool), num_products=8)
+    assert density.bounds_below(0.5) == (pytest.approx((0.0 + 0.1) / 2), pytest.approx((0.75 + 0.6) / 2))
+    assert density.bounds_below(-9.0) == (pytest.approx(0), pytest.approx((0.25 + 0.1) / 2))
+    assert density.bounds_below(9.0) == (pytest.approx((0.75 + 0.9) / 2), pytest.approx(1))

@@ -233,7 +233,7 @@ def test_a_product_that_is_not_finite_is_refused(rng):
 @pytest.mark.parametrize(("top", "bottom"), [(5, 3), (8, 0), (1, 7)])
 def test_no_value_counts_for_both_ends(top, bottom, rng):
     """However coarse the tolerance, seven Ritz values are not the five largest and the three smallest of 300."""
-    operator, start, wanted = Matrix(goe(rng, 300)), normal(rng, 300), top + bottom
+    operator, start, wanted = Matrix(goe(rng, 300)), normal(rng, 300), top + bottom + bool(top) + bool(bottom)
     enough = extreme_eigenpairs(operator, init(start), top=top, bottom=bottom, rtol=0.99, max_products=wanted)
     assert enough.converged
     short = extreme_eigenpairs(operator, init(start), top=top, bottom=bottom, rtol=0.99, max_products=wanted - 1)
@@ -287,3 +287,14 @@ def test_no_block_begins_that_the_budget_cannot_pay(max_products, rng):
     assert found.num_products == operator.products == max(2, max_products - max_products % 2)
     again = extreme_eigenpairs(operator, space, top=5, bottom=3, rtol=1e-9, max_products=max_products)
     assert again.num_products == operator.products == found.num_products
+
+
+def test_no_eigenvalue_is_missed(rng):
+    """Ten pairs within the tolerance need not be the ten largest: the eleventh has to be, too."""
+    for _ in range(30):
+        operator = Matrix(goe(rng, 300))
+        exact = torch.linalg.eigvalsh(operator.matrix)
+        found = extreme_eigenpairs(operator, init(normal(rng, 300)), top=10, bottom=3, rtol=1e-3, max_products=300)
+        assert found.converged
+        assert float((found.top.values - exact.flip(0)[:10]).abs().max()) <= 1e-3 * found.scale
+        assert float((found.bottom.values - exact[:3]).abs().max()) <= 1e-3 * found.scale

@@ -52,3 +52,14 @@ def test_two_products_that_differ_are_noticed(noise, rng):
     assert operator.products == 3
     assert found.repeatability == pytest.approx(noise * 2**0.5, rel=0.2)
     assert found.sound == (noise == 0)
+
+
+def test_products_that_drift_together_are_symmetric_but_not_sound(rng):
+    class Drifting(Matrix):
+        def matmat(self, vectors):
+            return (1 + 1e-3 * self.products) * super().matmat(vectors)
+
+    found = check_sound(Drifting(symmetric(rng, 50)), normal(rng, 2, 50))
+    assert found.asymmetry < 1e-13
+    assert found.repeatability > 1e-4
+    assert not found.sound

@@ -11,9 +11,11 @@ import torch
 from network_cases import RAGGED, batches_of
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils import parameters_to_vector
 
 from landscape.curvature.operator import SymmetricOperator
 from landscape.errors import AnalysisError
+from landscape.landscapes.batches import Batches
 from landscape.landscapes.curvature import NetworkCurvature
 from landscape.landscapes.gauss_newton import GaussNewtonGraph
 from landscape.landscapes.loss_curvature import ByAutograd, ClosedForm
@@ -215,6 +217,23 @@ def mixed(model: nn.Module, batch: Any) -> tuple[Tensor, int]:
     return loss.sum(), len(batch[1])
 
 
+def by_hand(model: nn.Module, batch: Any) -> Tensor:
+    """The outputs, without a call of the model as a whole."""
+    return model[2](model[1](model[0](batch[0]))) if isinstance(model, nn.Sequential) else model(batch[0])
+
+
+def with_a_penalty_inside(model: nn.Module, batch: Any) -> tuple[Tensor, int]:
+    z = by_hand(model, batch)
+    return F.cross_entropy(z, batch[1], reduction="sum") + z.square().sum(), len(batch[1])
+
+
+def of_a_part_too(model: nn.Module, batch: Any) -> tuple[Tensor, int]:
+    """A second loss, of what is computed from the scores of the first."""
+    z = by_hand(model, batch)
+    part = F.mse_loss(z[:, :2], torch.ones_like(z[:, :2]), reduction="sum")
+    return F.cross_entropy(z, batch[1], reduction="sum") + part + z.exp().sum(), len(batch[1])
+
+
 ALREADY = Objective("cross-entropy once more", summed(lambda z, y: F.nll_loss(z.log_softmax(1), y, reduction="sum")))
 
 
@@ -234,11 +253,13 @@ ALREADY = Objective("cross-entropy once more", summed(lambda z, y: F.nll_loss(z.
         (summed(lambda z, y: F.cross_entropy(z, y, WEIGHTS, reduction="sum")), False),
         (summed(lambda z, y: F.cross_entropy(z, y, reduction="sum") + z.square().sum()), False),
         (summed(lambda z, y: F.cross_entropy(z, y, reduction="sum") ** 2), False),
+        (with_a_penalty_inside, False),
+        (of_a_part_too, False),
         (summed(lambda z, y: (z.logsumexp(1) - z.gather(1, y[:, None])[:, 0]).sum()), False),
     ],
     ids=(
         "objective,module,nll module,torch.log_softmax,method,own loss,metric,mixed,smoothing,temperature,weights,"
-        "penalty,squared,by hand"
+        "penalty,squared,inside,part,by hand"
     ).split(","),
 )
 def test_the_closed_form_is_taken_where_it_is_right(objective: Any, closed: bool) -> None:
@@ -276,6 +297,18 @@ def test_log_probabilities_of_the_model_are_curved_in_its_logits() -> None:
     likelihood = summed(lambda z, y: F.nll_loss(z, y, reduction="sum"))
     model = network(nn.LogSoftmax(1))
     close(dense(operator(likelihood, model=model, matrix="fisher")), dense(operator(cross_entropy)))
+
+
+def test_targets_that_do_not_count_have_a_closed_form_too() -> None:
+    texts, targets = tokens()
+    ggn = operator(cross_entropy, targets, inputs=texts)
+    assert isinstance(ggn._kept, GaussNewtonGraph)
+    assert isinstance(ggn._kept.curvature, ClosedForm)
+    counted = targets.reshape(-1) != -100
+    close(
+        dense(ggn), dense(operator(cross_entropy, targets.reshape(-1)[counted], inputs=texts.reshape(-1, 6)[counted],
+                                   sizes=(int(counted.sum()),)))
+    )  # fmt: skip
 
 
 def test_a_mini_batch_without_targets_leaves_the_form_open() -> None:
@@ -316,6 +349,12 @@ def test_what_has_no_meaning_is_refused_in_one_line(objective: Any, matrix: str,
     assert "\n" not in str(caught.value)
 
 
+def test_likelihoods_of_reshaped_log_probabilities_are_not_taken_for_flat() -> None:
+    likelihood = summed(lambda z, y: F.nll_loss(z.view(-1, 3), y, reduction="sum"))
+    with pytest.raises(AnalysisError, match="linear in what the model returns"):
+        operator(likelihood, model=network(nn.LogSoftmax(1)))
+
+
 def test_a_loss_that_is_not_convex_for_one_sample_only_is_refused() -> None:
     """u² ... of which one in eleven has the opposite sign: a single random probe would not see it."""
     signs = torch.ones(SAMPLES, 1, dtype=torch.float64)
@@ -350,3 +389,32 @@ def test_samples_of_two_kinds_have_no_empirical_fisher() -> None:
 def test_models_are_left_without_hooks() -> None:
     ggn = operator(cross_entropy)
     assert not ggn._loss.function.model._forward_hooks
+
+
+@pytest.mark.parametrize("matrix", ["ggn", "fisher", "remainder"])
+def test_a_network_that_is_certain_of_its_answers_has_a_ggn(matrix: str) -> None:
+    """In float32 the curvature of a saturated sample is rounding, of either sign."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    x = torch.randn(200, 6)
+    y = model(x).argmax(1)
+    with torch.no_grad():
+        model[2].weight *= 60
+        model[2].bias *= 60
+    landscape = NetworkLandscape(model, cross_entropy, Batches(((x, y),), 200, "made up", "data"))
+    point = Point(parameters_to_vector(model.parameters()).detach(), "certain")
+    operator = landscape.curvature(point, matrix=matrix)
+    dense = operator.matmat(torch.eye(operator.dim)).double()
+    assert float((dense - dense.T).norm()) <= 1e-2 * float(dense.norm())
+    if matrix != "remainder":
+        assert float(torch.linalg.eigvalsh((dense + dense.T) / 2)[0]) > -1e-4 * float(dense.norm())
+
+
+def test_a_remainder_that_is_zero_is_zero() -> None:
+    """Softmax regression has no curvature but the loss's own: rounding is not reported as such."""
+    model = nn.Linear(6, 3)
+    torch.manual_seed(0)
+    data = torch.randn(40, 6), torch.randint(3, (40,))
+    landscape = NetworkLandscape(model, cross_entropy, Batches((data,), 40, "made up", "data"))
+    operator = landscape.curvature(Point(parameters_to_vector(model.parameters()).detach(), "w"), matrix="remainder")
+    assert not operator.matmat(torch.randn(5, 21)).any()

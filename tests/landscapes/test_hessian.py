@@ -1,6 +1,7 @@
 """Hessian products against dense Hessians that were made independently, row by row, on a flat vector."""
 
 from math import prod
+from typing import Any
 
 import pytest
 import torch
@@ -115,6 +116,17 @@ def test_a_loss_linear_in_the_parameters_has_zero_curvature() -> None:
     assert torch.equal(dense(hessian), torch.zeros(4, 4, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("option", [{"scale_grad_by_freq": True}, {"max_norm": 1.0}, {"sparse": True}], ids=str)
+def test_an_embedding_whose_gradient_is_no_slope_is_refused(option: dict[str, Any]) -> None:
+    model = Apply(lambda m, x: m.out(m.embed(x).mean(1)), embed=nn.Embedding(7, 4, **option), out=nn.Linear(4, 3))
+    words = torch.randint(7, (SAMPLES, 4)), torch.randint(3, (SAMPLES,))
+    landscape = NetworkLandscape(model.double(), cross_entropy, batches_of(words, RAGGED))
+    point = landscape.initial(torch.Generator())
+    for matrix in ("hessian", "ggn"):
+        with pytest.raises(AnalysisError, match=f"embed has {next(iter(option))}=.*build it without"):
+            landscape.curvature(point, matrix=matrix)
+
+
 def test_a_layer_without_second_derivative_is_named() -> None:
     model = Apply(lambda m, x: m.out(m.bag(x)), bag=nn.EmbeddingBag(7, 4), out=nn.Linear(4, 3))
     words = torch.randint(7, (SAMPLES, 4)), torch.randint(3, (SAMPLES,))
@@ -131,7 +143,7 @@ def test_the_graph_is_measured_in_bytes() -> None:
     loss = landscape._loss_at(landscape.initial(torch.Generator()), landscape.space)
     graph = hessian_graph(loss(landscape.batches.batches))
     inputs, residuals = 4 * x.numel(), 4 * y.numel()
-    assert inputs + residuals <= graph_bytes(graph.roots, loss.leaves) <= 2 * inputs + 6 * residuals
+    assert inputs <= graph_bytes(graph, loss.leaves) <= 2 * inputs + 6 * residuals
 
 
 def test_the_estimate_grows_with_the_data() -> None:
@@ -140,5 +152,12 @@ def test_the_estimate_grows_with_the_data() -> None:
         x, y = torch.ones(samples, 6), torch.zeros(samples, dtype=torch.long)
         landscape = NetworkLandscape(CASES[0].network().float(), cross_entropy, batches_of((x, y), (samples,)))
         loss = landscape._loss_at(landscape.initial(torch.Generator()), landscape.space)
-        sizes.append(graph_bytes(hessian_graph(loss(landscape.batches.batches)).roots, loss.leaves))
+        sizes.append(graph_bytes(hessian_graph(loss(landscape.batches.batches)), loss.leaves))
     assert 9 < sizes[1] / sizes[0] < 10.1
+
+
+def test_weights_that_a_graph_only_refers_to_do_not_count() -> None:
+    model = nn.Sequential(nn.Linear(2, 300), nn.Tanh(), nn.Linear(300, 300), nn.Tanh(), nn.Linear(300, 2))
+    landscape = NetworkLandscape(model, mse, batches_of((torch.ones(1, 2), torch.ones(1, 2)), (1,)))
+    loss = landscape._loss_at(landscape.initial(torch.Generator()), landscape.space)
+    assert 300 * 4 < graph_bytes(hessian_graph(loss(landscape.batches.batches)), loss.leaves) < 300 * 300 * 4

@@ -44,6 +44,7 @@ class Graph:
 
     weight = rows = torch.ones(())
     roots: tuple[Tensor, ...] = ()
+    tensors: tuple[Tensor, ...] = ()
 
     def push(self, vectors: Tensor, retain: bool) -> Tensor:
         count = 1 if vectors.ndim == 1 else len(vectors)

@@ -163,6 +163,14 @@ def test_open_run_gives_results_points_and_paths_both_ways(tmp_path: Path) -> No
         open_run(tmp_path / "results")
 
 
+def test_results_come_in_the_order_of_their_points(tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path)
+    for index, point in enumerate(("step10", "step2", "step1")):
+        store.keep(f"{index}" * 64, a_result(points=(point,)), ())
+    store.record({"id": "1", "points": [{"id": f"step{step}", "hash": str(step)} for step in (1, 2, 10)]})
+    assert [result.points for result in open_run(tmp_path).results] == [("step1",), ("step2",), ("step10",)]
+
+
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_atomically(tmp_path / "f", b"old")
 
