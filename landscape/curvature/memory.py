@@ -10,7 +10,7 @@ __all__ = ["spare_bytes"]
 
 
 def spare_bytes(device: torch.device, host_bytes: int | None = None) -> int:
-    """Half of what a GPU has free, torch's unused cache included; else ``host_bytes``, or a quarter of the machine's."""
+    """Half of what a GPU has free, torch's unused cache too; else ``host_bytes``, or a quarter of the machine's."""
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return (torch.cuda.mem_get_info(device)[0] + cached) // 2
