@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-__all__ = ["joined", "number", "short_labels"]
+__all__ = ["heading", "joined", "number", "short_labels"]
 
 MANY = 4
 """More points than that are not all named."""
@@ -32,6 +32,14 @@ def joined(labels: Sequence[str], joint: str = " – ") -> str:
     if len(labels) > MANY:
         return f"{labels[0]} … {labels[-1]} ({len(labels)} points)"
     return joint.join(labels)
+
+
+def heading(analysis: str, num_points: int, sizes: Collection[int]) -> str:
+    """What stands above results of so many points each, where those of an analysis are of these sizes.
+
+    An analysis of single points that also has a result of several compares them in it.
+    """
+    return f"{analysis}: points compared" if num_points > 1 and 1 in sizes else analysis
 
 
 def number(value: Any) -> str:

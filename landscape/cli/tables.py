@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from landscape.errors import one_line
-from landscape.labels import joined, number, short_labels
+from landscape.labels import heading, joined, number, short_labels
 
 __all__ = ["landscape_line", "notice", "print_results"]
 
@@ -53,12 +53,13 @@ def print_results(shown: Mapping[str, Any], given: set[str]) -> None:
     first = {result["messages"][0] for result in made}
     for line in sorted(first):
         console.print(escape(line))
-    for (analysis, _), group in groupby(shown["results"], key=lambda r: (r["analysis"], len(r["points"]))):
+    for (analysis, size), group in groupby(shown["results"], key=lambda r: (r["analysis"], len(r["points"]))):
         results = list(group)
+        sizes = {len(result["points"]) for result in shown["results"] if result["analysis"] == analysis}
         labels = short_labels(dict.fromkeys(point for result in results for point in result["points"]))
         results = [{**result, "points": [labels[point] for point in result["points"]]} for result in results]
         laid_out = _beside if len(results) <= WIDE else _below
-        console.print(laid_out(analysis, results, console.width))
+        console.print(laid_out(heading(analysis, size, sizes), results, console.width))
         for result in results:
             mark = "" if result["converged"] else "not converged: "
             for message in [message for message in result["messages"] if message not in first]:

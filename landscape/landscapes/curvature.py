@@ -100,7 +100,7 @@ class NetworkCurvature:
         with second_derivative():
             if self._kept is not None:
                 try:
-                    return self._vectors.push(self._kept, vectors, retain=True) * self._scale
+                    return self._vectors.push(self._kept, vectors, retain=True).mul_(self._scale)
                 except torch.OutOfMemoryError:
                     self._kept = None
             try:

@@ -49,6 +49,8 @@ class VectorBlocks:
 
     def push(self, graph: SecondOrderGraph, vectors: Float[Tensor, "K P"], retain: bool) -> Float[Tensor, "K P"]:
         """A v for each row v."""
+        if len(vectors) == 1 and not self._trials:
+            return graph.push(vectors[0], retain)[None]
         products: list[Tensor] = []
         start = 0
         while start < len(vectors):

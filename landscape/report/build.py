@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from landscape.analysis import Cost, Result, resolve
-from landscape.labels import joined, number, short_labels
+from landscape.labels import heading, joined, number, short_labels
 from landscape.run.opened import Run, open_run
 from landscape.run.store import write_atomically
 
@@ -36,7 +36,7 @@ class Row:
 class Section:
     """One analysis in the report: its figures (name and data URI), a table of summaries, what the results say."""
 
-    analysis: str
+    title: str
     figures: Sequence[tuple[str, str]]
     names: Sequence[str]
     rows: Sequence[Row]
@@ -52,7 +52,11 @@ def build_report(directory: str | Path) -> Path:
     """
     run = open_run(directory)
     ordered = sorted(run.results, key=_kind)
-    sections = [_section(name, list(group)) for (name, _), group in groupby(ordered, key=_kind)]
+    kinds = {_kind(result) for result in ordered}
+    sections = [
+        _section(heading(name, size, {s for n, s in kinds if n == name}), list(group))
+        for (name, size), group in groupby(ordered, key=_kind)
+    ]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("landscape.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -84,7 +88,7 @@ def _call(call: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**call, "facts": " · ".join(facts), "versions": versions, "recipe": json.dumps(call["recipe"])}
 
 
-def _section(analysis: str, results: Sequence[Result]) -> Section:
+def _section(title: str, results: Sequence[Result]) -> Section:
     names = list(dict.fromkeys(name for result in results for name in result.summary))
     labels = short_labels(dict.fromkeys(point for result in results for point in result.points))
     rows = [
@@ -97,7 +101,7 @@ def _section(analysis: str, results: Sequence[Result]) -> Section:
         )
         for result in results
     ]
-    return Section(analysis, _figures(results), names, rows)
+    return Section(title, _figures(results), names, rows)
 
 
 def _cost(cost: Cost) -> str:

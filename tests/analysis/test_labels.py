@@ -2,7 +2,7 @@
 
 import pytest
 
-from landscape.labels import joined, short_labels
+from landscape.labels import heading, joined, short_labels
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,9 @@ def test_many_points_are_not_all_named() -> None:
     assert joined(["A", "B"]) == "A – B"
     assert joined(["A", "B"], " –\n") == "A –\nB"
     assert joined(list("ABCDE")) == "A … E (5 points)"
+
+
+def test_a_result_of_several_points_beside_single_ones_compares_them() -> None:
+    assert heading("hessian", 1, {1, 3}) == "hessian"
+    assert heading("hessian", 3, {1, 3}) == "hessian: points compared"
+    assert heading("neb", 2, {2}) == "neb"
