@@ -131,6 +131,10 @@ def _explain(parser: ArgumentParser, text: str) -> str:
         name = unknown.group(1)
         flag = name if name.startswith("--") else f"--{name}"
         return f"unknown option {name.replace('_', '-')}{did_you_mean(flag, known)} See `{parser.prog} --help`"
+    choice = re.search(r'"([\w.]+)": Expected a typing\.Literal\[(.+?)\]\. Got value: (\S+)', line)
+    if choice:
+        key, names, value = choice.group(1), re.findall(r"'([^']+)'", choice.group(2)), choice.group(3).rstrip(".")
+        return f"--{key.replace('_', '-')} {value} is unknown{did_you_mean(value, names)} There are {', '.join(names)}"
     listed = " (a list is written [a,b])" if re.search(r"Expected a <class '(tuple|list)'>", line) else ""
     return f"{line}{listed}. See `{parser.prog} --help`"
 

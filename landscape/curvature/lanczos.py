@@ -21,6 +21,7 @@ __all__ = [
     "extreme_eigenpairs",
     "extremes",
     "init",
+    "least_basis",
     "restart",
     "resumed",
     "ritz",
@@ -146,7 +147,7 @@ def extreme_eigenpairs(
 
     Sources: Parlett, The Symmetric Eigenvalue Problem, chapter 13; Wu & Simon 2000 for the restart.
     """
-    least = _least_basis(top, bottom, space.width)
+    least = least_basis(top, bottom, space.width)
     if max_basis is not None and max_basis < min(least, operator.dim):
         raise UsageError(
             f"Lanczos: memory for {max_basis} basis vectors, {top} + {bottom} eigenvalues take at least {least}; "
@@ -174,8 +175,8 @@ def _guarded(wanted: int) -> int:
     return wanted + 1 if wanted else 0
 
 
-def _least_basis(top: int, bottom: int, width: int) -> int:
-    """What both ends take, one at least of each for the scale, and two blocks to advance with."""
+def least_basis(top: int, bottom: int, width: int) -> int:
+    """Vectors that a basis has to hold: both ends, one at least of each for the scale, two blocks to advance with."""
     return max(_guarded(top), 1) + max(_guarded(bottom), 1) + 2 * width
 
 

@@ -47,7 +47,7 @@ def split(evaluation: Evaluation) -> Split:
     Raises
     ------
     AnalysisError
-        If neither do.
+        If none of them does.
     """
     calls, slopes = _calls_that_count(evaluation)
     taps = [[call.tap for call in some] for some in calls]

@@ -14,12 +14,14 @@ from torch import Tensor
 from landscape.analysis import Context
 from landscape.curvature.density import SpectralDensity, lanczos_quadrature
 from landscape.curvature.known import everywhere, known_in_krylov
-from landscape.curvature.lanczos import ExtremeEigenpairs, Krylov, extreme_eigenpairs, init
+from landscape.curvature.lanczos import ExtremeEigenpairs, Krylov, extreme_eigenpairs, init, least_basis
 from landscape.curvature.memory import spare_bytes
 from landscape.curvature.operator import SymmetricOperator
 from landscape.curvature.symmetry import Soundness, check_sound
 from landscape.curvature.trace import TraceEstimates, estimate_trace, hutch_plus_plus, rademacher
 from landscape.curvature.xtrace import XTraceEstimate, xtrace
+from landscape.errors import UsageError
+from landscape.labels import number
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import ParameterSpace, Point
 from landscape_hessian.blocks import Block
@@ -158,6 +160,13 @@ class _Task:
 
 def _eigenpairs(task: _Task, start: Float[Tensor, "b P"]) -> tuple[Krylov, ExtremeEigenpairs]:
     options = task.options
+    least = min(least_basis(options.top, options.bottom, options.block_size), task.space.dim)
+    if task.max_rows < least:
+        needed = least * task.space.dim * task.like.element_size() / MB
+        raise UsageError(
+            f"memory for {task.max_rows} Lanczos vectors; {options.top} + {options.bottom} eigenvalues take {least} at "
+            f"least: --hessian.max-basis-mb {number(needed)}, or ask for fewer"
+        )
     krylov = resumed_space(task.context, init(start, project=task.project))
     save = saver(task.context, krylov)
 

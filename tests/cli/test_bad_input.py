@@ -130,6 +130,7 @@ CALLS: list[tuple[str, list[str], int, list[str]]] = [
     ("an option cut short", ["a.pt", *RECIPE, *HESSIAN, "--hessian.to", "3"], 2, ["Did you mean '--hessian.top'"]),
     ("an unknown flag", ["a.pt", *RECIPE, *HESSIAN, "--devise", "cpu"], 2, ["Did you mean '--device'"]),
     ("a wrong value", ["a.pt", *RECIPE, *HESSIAN, "--hessian.top", "many"], 2, ["hessian.top"]),
+    ("a misspelt choice", ["a.pt", *RECIPE, *HESSIAN, "--hessian.matrix", "gnn"], 2, ["ggn'?", "remainder"]),
     ("a value out of range", ["a.pt", *RECIPE, *HESSIAN, "--hessian.top", "-1"], 2, ["0 or more"]),
     ("an option of another plugin", ["a.pt", *RECIPE, *HESSIAN, "--neb.climb", "true"], 2, ["--plugin neb"]),
     ("an unknown objective", ["a.pt", *RECIPE, "--objective", "crossentropy", *HESSIAN], 2, ["cross_entropy"]),

@@ -240,3 +240,22 @@ def test_hook_names_what_exists():
     assert resolve(analysis.plot) is plot
     assert resolve(analysis.combine) is combine
     assert analysis.options is HessianOptions
+
+
+def test_a_run_that_was_cut_goes_on_from_what_it_saved(monkeypatch):
+    monkeypatch.setattr("landscape_hessian.keeping.EVERY", 0.0)
+
+    def cut(key, done, total, text):
+        if done > 20:
+            raise KeyboardInterrupt
+
+    storage = Memory()
+    with pytest.raises(KeyboardInterrupt):
+        analysed(SPIN, context=Context(storage=storage, reporter=cut))
+    landscape, points = opened(SPIN)
+    result = run(landscape, points, HessianOptions(), context=Context(storage=storage))
+    undisturbed = analysed(SPIN)
+    spent = sum(result.data.attrs[f"{part}_products"] for part in PARTS)
+    assert landscape.work.hvps < spent - 10
+    assert result.converged
+    assert result.data["eigenvalue_top"].values == pytest.approx(undisturbed.data["eigenvalue_top"].values, abs=1e-9)

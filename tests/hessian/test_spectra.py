@@ -310,3 +310,9 @@ def test_dropout_left_on_is_refused():
     point = noisy.initial(torch.Generator().manual_seed(0))
     with pytest.raises(AnalysisError, match=r"the loss is random.*dropout"):
         landscape.analyze(noisy, [replace(point, id="noisy")], "hessian")
+
+
+def test_too_little_memory_says_how_much_it_takes():
+    with pytest.raises(UsageError, match=r"memory for 2 Lanczos vectors; 10 \+ 3 .* --hessian.max-basis-mb 0.068, or"):
+        analysed("goe?n=500", max_basis_mb=0.01)
+    assert analysed("goe?n=500", max_basis_mb=0.0681, max_hvps=3000, density_probes=0).data.attrs["lanczos_products"]
