@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import pi, sqrt
+from math import sqrt
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,12 +13,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from landscape.curvature.known import everywhere
 from landscape.curvature.krylov import BREAKDOWN
-from landscape.curvature.operator import SymmetricOperator
+from landscape.curvature.operator import SymmetricOperator, everywhere
 from landscape.errors import AnalysisError
 
-__all__ = ["SpectralDensity", "lanczos_quadrature", "quadrature_bytes"]
+__all__ = ["SpectralDensity", "lanczos_quadrature"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,21 +70,10 @@ class SpectralDensity:
         upper = sums.gather(1, count + 1)
         return float((certain + lower[:, 0]).mean()), float((certain + upper[:, 0]).mean())
 
-    def smoothed(self, grid: Float[Tensor, " G"], width: float) -> Float[Tensor, " G"]:
-        """Density at the grid's values, nodes spread into Gaussians of a standard deviation. For figures only."""
-        distances = (grid.double()[:, None, None] - self.nodes) / width
-        kernels = torch.exp(-distances.square() / 2) / (width * sqrt(2 * pi))
-        return (kernels * self.weights).sum(dim=2).mean(dim=1)
-
     def _mean(self, values: Tensor) -> tuple[float, float | None]:
         samples = (self.weights * values).sum(dim=1)
         error = float(samples.std()) / sqrt(len(samples)) if len(samples) > 1 else None
         return float(samples.mean()), error
-
-
-def quadrature_bytes(num_probes: int, num_steps: int, like: Float[Tensor, " P"]) -> int:
-    """What the bases of so many probes take."""
-    return num_probes * num_steps * like.numel() * like.element_size()
 
 
 def lanczos_quadrature(
@@ -119,8 +107,8 @@ def lanczos_quadrature(
     project
         Into the subspace that A acts in.
     group
-        How many probes run at once, all by default: fewer take less memory (``quadrature_bytes``). No result depends
-        on it but by rounding.
+        How many probes run at once, all by default: fewer take less memory, of ``num_steps`` P numbers each. No result
+        depends on it but by rounding.
     progress
         Called with the number of products done.
 

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from landscape.curvature.krylov import BREAKDOWN, Krylov
-from landscape.curvature.operator import SymmetricOperator
+from landscape.curvature.operator import SymmetricOperator, everywhere
 
-__all__ = ["KnownPart", "everywhere", "independent", "known_in_krylov", "nothing_known", "sketch"]
+__all__ = ["KnownPart", "independent", "known_in_krylov", "nothing_known", "sketch"]
 
 CHUNK_ELEMENTS = 2**24  # the images of a basis are made for so many numbers at a time
 
@@ -45,11 +45,6 @@ class KnownPart:
         """N v of each row v, in the subspace that A acts in."""
         vectors = self.project(vectors)
         return vectors - (vectors @ self.basis.T) @ self.basis
-
-
-def everywhere(vectors: Tensor) -> Tensor:
-    """The projection of a space that is all of R^P."""
-    return vectors
 
 
 def nothing_known(like: Float[Tensor, " P"], project: Callable[[Tensor], Tensor] = everywhere) -> KnownPart:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from landscape.curvature.operator import SymmetricOperator
+from landscape.curvature.operator import SymmetricOperator, everywhere
 from landscape.errors import AnalysisError
 
 __all__ = ["BREAKDOWN", "Krylov", "init", "restart", "resumed", "ritz", "state", "step"]
@@ -92,11 +92,7 @@ class Krylov:
         return self.size + self.width > self.max_basis
 
 
-def _everywhere(vectors: Tensor) -> Tensor:
-    return vectors
-
-
-def init(start: Float[Tensor, "*b P"], project: Callable[[Tensor], Tensor] = _everywhere) -> Krylov:
+def init(start: Float[Tensor, "*b P"], project: Callable[[Tensor], Tensor] = everywhere) -> Krylov:
     """The Krylov space of a start vector, or of a block of them, before the first product.
 
     A block of b counts eigenvalues up to multiplicity b. Device and dtype are those of the start.

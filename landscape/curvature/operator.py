@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["SymmetricOperator"]
+__all__ = ["SymmetricOperator", "everywhere"]
 
 
 @runtime_checkable
@@ -22,3 +22,8 @@ class SymmetricOperator(Protocol):
     def matmat(self, vectors: Float[Tensor, "K P"]) -> Float[Tensor, "K P"]:
         """A v for each row v of a block. Costs K products."""
         ...
+
+
+def everywhere(vectors: Tensor) -> Tensor:
+    """The projection into the subspace that an operator acts in, where that is all of R^P."""
+    return vectors

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.known import KnownPart, everywhere, sketch
-from landscape.curvature.operator import SymmetricOperator
+from landscape.curvature.known import KnownPart, sketch
+from landscape.curvature.operator import SymmetricOperator, everywhere
 
 __all__ = ["TraceEstimates", "estimate_trace", "hutch_plus_plus", "rademacher"]
 

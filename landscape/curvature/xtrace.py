@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape.curvature.known import everywhere, independent
-from landscape.curvature.operator import SymmetricOperator
+from landscape.curvature.known import independent
+from landscape.curvature.operator import SymmetricOperator, everywhere
 
 __all__ = ["XTraceEstimate", "xtrace"]
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from landscape.analysis import Context
 from landscape.curvature.density import SpectralDensity, lanczos_quadrature
-from landscape.curvature.known import everywhere, known_in_krylov
+from landscape.curvature.known import known_in_krylov
 from landscape.curvature.lanczos import ExtremeEigenpairs, Krylov, extreme_eigenpairs, init, least_basis
 from landscape.curvature.memory import spare_bytes
-from landscape.curvature.operator import SymmetricOperator
+from landscape.curvature.operator import SymmetricOperator, everywhere
 from landscape.curvature.symmetry import Soundness, check_sound
 from landscape.curvature.trace import TraceEstimates, estimate_trace, hutch_plus_plus, rademacher
 from landscape.curvature.xtrace import XTraceEstimate, xtrace
@@ -86,11 +86,11 @@ def measure(landscape: Landscape, point: Point, block: Block, options: HessianOp
     # random vectors are drawn in a fixed order, so that a continued task draws the same
     start, probes = task.normal(options.block_size), task.normal(2)
     soundness = check_sound(task.operator, probes)
+    dimension = _dimension(task)
     krylov, pairs = _eigenpairs(task, start) if options.wants_eigenvalues else (None, None)
-    trace = _trace(task, krylov) if options.probes else None
+    trace = _trace(task, krylov, dimension) if options.probes else None
     known = _converged_pairs(task, krylov, pairs)
     del krylov  # its memory goes to the density
-    dimension = _dimension(task)
     used = sum(part.num_products for part in (pairs, trace) if part)
     density, notes = _density(task, known, dimension, used) if options.density_probes else (None, ())
     return Spectrum(
@@ -190,7 +190,7 @@ def _eigenpairs(task: _Task, start: Float[Tensor, "b P"]) -> tuple[Krylov, Extre
     return krylov, pairs
 
 
-def _trace(task: _Task, krylov: Krylov | None) -> TraceEstimates | XTraceEstimate:
+def _trace(task: _Task, krylov: Krylov | None, dimension: int) -> TraceEstimates | XTraceEstimate:
     """The trace. What the Krylov space knows of it is known already."""
     options, rng = task.options, task.context.rng
     before = krylov.num_products if krylov else 0
@@ -199,7 +199,7 @@ def _trace(task: _Task, krylov: Krylov | None) -> TraceEstimates | XTraceEstimat
         task.progress(before + done, "trace")
 
     if options.trace == "xtrace":
-        return xtrace(task.operator, options.probes, task.like, rng, project=task.project, dimension=_dimension(task))
+        return xtrace(task.operator, options.probes, task.like, rng, project=task.project, dimension=dimension)
     if krylov is not None:
         known = known_in_krylov(krylov)
         return estimate_trace(task.operator, known, options.probes, rng, task.space.sizes, progress=report)

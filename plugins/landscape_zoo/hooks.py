@@ -11,7 +11,7 @@ def landscape_sources() -> list[Source]:
     return [
         Source(
             "zoo",
-            summary="reference landscapes with known minima and barriers: zoo:NAME?key=value&key=value",
+            summary="reference landscapes with known minima, barriers and spectra: zoo:NAME?key=value&key=value",
             open="landscape_zoo.opening:open_zoo",
             scheme="zoo",
         )

@@ -9,7 +9,7 @@ import torch
 from matrices import Matrix, goe, normal, rotated, wishart
 from scipy.stats import wasserstein_distance
 
-from landscape.curvature.density import SpectralDensity, lanczos_quadrature, quadrature_bytes
+from landscape.curvature.density import SpectralDensity, lanczos_quadrature
 from landscape.errors import AnalysisError
 
 DEGENERATE = [10.0, 9.0, 9.0, 5.0, -3.0, *[0.0] * 295]
@@ -223,25 +223,6 @@ def test_masses_and_moments_by_hand():
     assert SpectralDensity(nodes[:1], weights[:1], weights[:1] > 0, 3).moment(2) == (pytest.approx(3.25), None)
 
 
-def test_smoothing_spreads_each_node_into_a_gaussian():
-    nodes = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
-    density = SpectralDensity(nodes, nodes.clone(), nodes > 0, 1)
-    grid = torch.linspace(-2, 4, 6001, dtype=torch.float64)
-    curve = density.smoothed(grid, 0.2)
-    assert float(curve.max()) == pytest.approx(1 / (0.2 * sqrt(2 * pi)), rel=1e-9)
-    assert float(grid[curve.argmax()]) == pytest.approx(1)
-    assert float(torch.trapezoid(curve, grid)) == pytest.approx(1, rel=1e-9)
-    assert float(torch.trapezoid(curve * (grid - 1) ** 2, grid)) == pytest.approx(0.04, rel=1e-9)
-
-
-def test_bytes_and_progress(rng):
-    seen: list[int] = []
-    operator = Matrix(goe(rng, 50))
-    lanczos_quadrature(operator, normal(rng, 3, 50), num_steps=3, dimension=50, group=2, progress=seen.append)
-    assert seen == [2, 4, 6, 7, 8, 9]
-    assert quadrature_bytes(10, 50, torch.zeros(7, dtype=torch.float32)) == 14000
-
-
 def test_nonsense_is_refused(rng):
     operator = Matrix(torch.full((4, 4), float("nan"), dtype=torch.float64))
     with pytest.raises(AnalysisError, match="a product in step 1 is not finite; try --dtype float64"):
@@ -284,3 +265,10 @@ def test_bounds_of_a_mass_by_hand():
     assert density.bounds_below(0.5) == (pytest.approx((0.0 + 0.1) / 2), pytest.approx((0.75 + 0.6) / 2))
     assert density.bounds_below(-9.0) == (pytest.approx(0), pytest.approx((0.25 + 0.1) / 2))
     assert density.bounds_below(9.0) == (pytest.approx((0.75 + 0.9) / 2), pytest.approx(1))
+
+
+def test_progress_counts_products(rng):
+    seen: list[int] = []
+    operator = Matrix(goe(rng, 50))
+    lanczos_quadrature(operator, normal(rng, 3, 50), num_steps=3, dimension=50, group=2, progress=seen.append)
+    assert seen == [2, 4, 6, 7, 8, 9]
