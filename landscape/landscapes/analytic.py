@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import grad_and_value, jvp, vmap
 
 from landscape.errors import UsageError
-from landscape.landscapes.protocol import LandscapeInfo, Work
+from landscape.landscapes.protocol import Landscape, LandscapeInfo, Work
 from landscape.parameters import ParameterSpace, Point
 
 __all__ = ["AnalyticLandscape"]
@@ -110,6 +110,9 @@ class AnalyticLandscape:
         return vmap(self.tangent_projection)(point, vectors)
 
     def anchored(self, points: Sequence[Point]) -> AnalyticLandscape:
+        return self
+
+    def stacked(self, landscapes: Sequence[Landscape], rows: Sequence[int]) -> AnalyticLandscape:
         return self
 
 

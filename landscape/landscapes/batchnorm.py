@@ -16,7 +16,7 @@ from landscape.landscapes.batch_parts import num_samples
 from landscape.landscapes.functional import Statistics
 from landscape.parameters import Point
 
-__all__ = ["POLICIES", "Buffers", "batch_norm_layers", "batch_statistics", "re_estimating"]
+__all__ = ["POLICIES", "Buffers", "StackedBuffers", "batch_norm_layers", "batch_statistics", "re_estimating"]
 
 POLICIES = ("recalibrate", "frozen", "interpolate")
 
@@ -149,3 +149,44 @@ class Buffers:
         share = (((points - vectors[first]) * line).sum(1) / length).clamp(0, 1)[:, None]
         stacks = {name: self._stacked(name) for name in self.statistics}
         return {name: torch.lerp(stack[first], stack[second], share) for name, stack in stacks.items()}
+
+
+class StackedBuffers:
+    """The buffers of a block of points whose rows belong to different anchors, each row as by its own ``Buffers``.
+
+    Attributes
+    ----------
+    shared
+        What all rows have in common.
+    """
+
+    def __init__(self, parts: Sequence[Buffers], rows: Sequence[int]) -> None:
+        first = parts[0]
+        self.parts, self.rows = tuple(parts), tuple(rows)
+        self.policy, self.layers, self.statistics, self.counters = (
+            first.policy,
+            first.layers,
+            first.statistics,
+            first.counters,
+        )
+        unlike = {n for part in parts[1:] for n, t in part.shared.items() if not torch.equal(t, first.shared[n])}
+        own = {name for part in parts for name in part.varying} | (unlike - self.counters)
+        self.shared = first.shared
+        self.varying = tuple(name for name in first.shared if name in own)
+
+    def at(self, points: Float[Tensor, "K P"], estimate: Estimate) -> Statistics:
+        """The buffers in which rows differ, one row per point."""
+        if not self.varying:
+            return {}
+        blocks = torch.split(points, list(self.rows))
+        each = [self._of(part, block, estimate) for part, block in zip(self.parts, blocks, strict=True)]
+        return {name: torch.cat([rows[name] for rows in each]) for name in self.varying}
+
+    def _of(self, part: Buffers, points: Tensor, estimate: Estimate) -> Statistics:
+        made = part.at(points, estimate)
+        rest = (name for name in self.varying if name not in made)
+        return made | {name: part.shared[name].expand(len(points), *part.shared[name].shape) for name in rest}
+
+    def known(self, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those of a point's buffers that the model has."""
+        return self.parts[0].known(buffers)

@@ -17,13 +17,13 @@ from landscape.curvature.memory import spare_bytes
 from landscape.errors import CheckpointError, UsageError
 from landscape.landscapes.batch_parts import num_samples
 from landscape.landscapes.batches import Batches
-from landscape.landscapes.batchnorm import Buffers, batch_statistics, re_estimating
+from landscape.landscapes.batchnorm import Buffers, StackedBuffers, batch_statistics, re_estimating
 from landscape.landscapes.chunking import Chunking
 from landscape.landscapes.curvature import HOST_GRAPH_MEMORY, NetworkCurvature
 from landscape.landscapes.functional import ModelFunction, Places, Statistics, trainable
 from landscape.landscapes.graphs import Leaves, LossAt
 from landscape.landscapes.objectives import Measure, Objective
-from landscape.landscapes.protocol import LandscapeInfo, Work
+from landscape.landscapes.protocol import Landscape, LandscapeInfo, Work
 from landscape.landscapes.splitting import classes_of
 from landscape.landscapes.starting import fresh_vector
 from landscape.parameters import ParameterSpace, Point
@@ -85,7 +85,7 @@ class NetworkLandscape:
         self.space = self.function.space
         self.work = Work()
         self.chunking = Chunking(self.device)
-        self.buffers = self._buffers(anchors, batch_norm)
+        self.buffers: Buffers | StackedBuffers = self._buffers(anchors, batch_norm)
         self.info = LandscapeInfo(
             name or type(model).__name__,
             objective.name,
@@ -190,6 +190,12 @@ class NetworkLandscape:
     def anchored(self, points: Sequence[Point]) -> NetworkLandscape:
         other = copy.copy(self)
         other.buffers = self._buffers(points, self.buffers.policy)
+        return other
+
+    def stacked(self, landscapes: Sequence[Landscape], rows: Sequence[int]) -> NetworkLandscape:
+        other = copy.copy(self)
+        parts = [part.buffers for part in landscapes if isinstance(part, NetworkLandscape)]
+        other.buffers = StackedBuffers([part for part in parts if isinstance(part, Buffers)], rows)
         return other
 
     def _own(self, points: Tensor) -> Statistics:

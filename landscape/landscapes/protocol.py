@@ -136,3 +136,10 @@ class Landscape(Protocol):
     def anchored(self, points: Sequence[Point]) -> Landscape:
         """The same landscape knowing the buffers of these points, between which batch-norm statistics are made."""
         ...
+
+    def stacked(self, landscapes: Sequence[Landscape], rows: Sequence[int]) -> Landscape:
+        """The same landscape for one block of points: the first ``rows[0]`` have the anchors of ``landscapes[0]``, ...
+
+        So points between different anchors are evaluated in one call.
+        """
+        ...

@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
+from landscape.paths.asking import Search, alone
 from landscape.paths.polyline import path_length
-from landscape.paths.profile import barrier_of, measure
+from landscape.paths.profile import barrier_of, measuring
 
-__all__ = ["Path", "measured_line", "measured_path"]
+__all__ = ["Path", "measured_line", "measured_path", "measuring_line", "measuring_path"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,14 @@ def measured_path(
     landscape: Landscape, knots: Float[Tensor, "m P"], tolerance: float | None = None, inside: int = 9
 ) -> Path:
     """The polyline through the knots with the energy along it, as ``measure`` takes it, and the energies that took."""
-    profile = measure(landscape, knots, tolerance, inside)
+    return alone(landscape, measuring_path(landscape, knots, tolerance, inside))
+
+
+def measuring_path(
+    landscape: Landscape, knots: Float[Tensor, "m P"], tolerance: float | None = None, inside: int = 9
+) -> Search[Path]:
+    """``measured_path``, as a search."""
+    profile = yield from measuring(landscape, knots, tolerance, inside)
     return Path(knots, profile.times, profile.energies, profile.bracket, energy_evaluations=len(profile.times))
 
 
@@ -89,4 +97,11 @@ def measured_line(
 
     An infinite tolerance refines nothing.
     """
-    return measured_path(landscape, line, tolerance, inside=max(1, (points - 2) // (len(line) - 1)))
+    return alone(landscape, measuring_line(landscape, line, tolerance, points))
+
+
+def measuring_line(
+    landscape: Landscape, line: Float[Tensor, "m P"], tolerance: float | None = None, points: int = 41
+) -> Search[Path]:
+    """``measured_line``, as a search."""
+    return measuring_path(landscape, line, tolerance, inside=max(1, (points - 2) // (len(line) - 1)))

@@ -11,9 +11,21 @@ from torch import Tensor
 
 from landscape.errors import AnalysisError
 from landscape.landscapes.protocol import Landscape
+from landscape.paths.asking import Search, alone, energies_of, errors_of
 from landscape.paths.polyline import knot_times, points_at
 
-__all__ = ["Profile", "barrier_of", "dense_times", "energies_at", "errors_at", "measure", "refine"]
+__all__ = [
+    "Profile",
+    "barrier_of",
+    "dense_times",
+    "energies_along",
+    "energies_at",
+    "errors_along",
+    "measure",
+    "measuring",
+    "refine",
+    "refining",
+]
 
 _END = 1e-6  # where the open interval begins: batch-norm statistics may step at the ends themselves
 _BLOCK = 32
@@ -64,8 +76,17 @@ def _blocks(times: Tensor) -> list[Tensor]:
 
 def energies_at(landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Full-data energies of the polyline at these times, on the CPU. Costs n energies; a non-finite one is refused."""
-    blocks = [landscape.energies(points_at(landscape, knots, block)).cpu() for block in _blocks(times)]
-    energies = torch.cat(blocks) if blocks else torch.zeros(0, dtype=torch.float64)
+    return alone(landscape, energies_along(landscape, knots, times))
+
+
+def energies_along(
+    landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Tensor, " n"]
+) -> Search[Float[Tensor, " n"]]:
+    """``energies_at``, as a search."""
+    blocks = [torch.zeros(0, dtype=torch.float64)]
+    for block in _blocks(times):
+        blocks.append((yield from energies_of(points_at(landscape, knots, block))))
+    energies = torch.cat(blocks)
     if not torch.isfinite(energies).all():
         worst = int((~torch.isfinite(energies)).nonzero()[0])
         where = f" at time {float(times[worst]):.4g}" if bool(torch.isfinite(knots).all()) else ", and so is the path"
@@ -76,16 +97,16 @@ def energies_at(landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[
     return energies
 
 
-def errors_at(
+def errors_along(
     landscape: Landscape, knots: Float[Tensor, "m P"], times: Float[Tensor, " n"]
-) -> Float[Tensor, " n"] | None:
+) -> Search[Float[Tensor, " n"] | None]:
     """Fractions of wrong answers along the polyline, None where the objective knows none. Costs n energies."""
     blocks = []
     for block in _blocks(times):
-        errors = landscape.errors(points_at(landscape, knots, block))
+        errors = yield from errors_of(points_at(landscape, knots, block))
         if errors is None:
             return None
-        blocks.append(errors.cpu())
+        blocks.append(errors)
     return torch.cat(blocks)
 
 
@@ -108,14 +129,29 @@ def measure(
     inside
         Number of points inside each segment of the first, dense evaluation. A peak between two of them goes unseen.
     """
+    return alone(landscape, measuring(landscape, knots, tolerance, inside, max_rounds))
+
+
+def measuring(
+    landscape: Landscape,
+    knots: Float[Tensor, "m P"],
+    tolerance: float | None = None,
+    inside: int = 9,
+    max_rounds: int = 30,
+) -> Search[Profile]:
+    """``measure``, as a search."""
     times = dense_times(knots, inside)
     times = torch.cat([times, times.new_tensor([_END, 1 - _END])]).sort().values
-    energies = energies_at(landscape, knots, times)
+    energies = yield from energies_along(landscape, knots, times)
     if tolerance is None:
         tolerance = 1e-3 * barrier_of(energies)
     tolerance = max(tolerance, torch.finfo(knots.dtype).eps * float(energies.abs().max()))
+
+    def energy(new: Tensor) -> Search[Tensor]:
+        return energies_along(landscape, knots, new)
+
     corners = knot_times(knots).cpu()
-    return refine(lambda t: energies_at(landscape, knots, t), times, energies, tolerance, max_rounds, corners=corners)
+    return (yield from refining(energy, times, energies, tolerance, max_rounds, corners=corners))
 
 
 def refine(
@@ -127,6 +163,30 @@ def refine(
     max_energies: int = 1000,
     corners: Float[Tensor, " m"] | None = None,
 ) -> Profile:
+    """``refining`` with an energy that is a plain function of the times."""
+    search = refining(lambda new: _known(energy(new)), times, energies, tolerance, max_rounds, max_energies, corners)
+    try:
+        ask = next(search)
+    except StopIteration as end:
+        return end.value
+    raise TypeError(f"nobody answers a {type(ask).__name__}")
+
+
+def _known(value: Tensor) -> Search[Tensor]:
+    """A search that asks nothing."""
+    yield from ()
+    return value
+
+
+def refining(
+    energy: Callable[[Tensor], Search[Tensor]],
+    times: Float[Tensor, " n"],
+    energies: Float[Tensor, " n"],
+    tolerance: float,
+    max_rounds: int = 30,
+    max_energies: int = 1000,
+    corners: Float[Tensor, " m"] | None = None,
+) -> Search[Profile]:
     """Samples added around local maxima until none of them can hide a value above the best by ``tolerance``.
 
     A local maximum at ``l < * < r`` of a curve concave between ``l`` and ``r`` has its true top below the chord from
@@ -148,7 +208,7 @@ def refine(
         if len(new) == 0 or len(times) - start + len(new) > max_energies:
             break
         times, order = torch.cat([times, new]).sort()
-        energies = torch.cat([energies, energy(new)])[order]
+        energies = torch.cat([energies, (yield from energy(new))])[order]
     return Profile(times, energies, max(0.0, float(_room(times, energies, corners).max())))
 
 

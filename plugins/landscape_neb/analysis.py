@@ -11,7 +11,7 @@ import xarray as xr
 from landscape.analysis import Context, Result, resolve
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path, energies_at, errors_at, measured_line, straight
+from landscape.paths import Path, alone, energies_at, errors_along, measured_line, straight
 from landscape_neb.finding import chosen
 from landscape_neb.options import NebOptions
 from landscape_neb.partner import is_made, same_minimum
@@ -48,7 +48,7 @@ def run(
 
 
 def _with_errors(landscape: Landscape, path: Path) -> Path:
-    return replace(path, errors=errors_at(landscape, path.points, path.times))
+    return replace(path, errors=alone(landscape, errors_along(landscape, path.points, path.times)))
 
 
 def _result(landscape: Landscape, pair: Sequence[Point], line: Path, path: Path, options: NebOptions) -> Result:
