@@ -88,13 +88,15 @@ class PathFinder:
     """A way to a low path between two points.
 
     ``find`` names a function ``find(landscape, pairs, options, *, context)`` that yields ``(index, Path)`` as pairs
-    finish; a pair that cannot be done yields ``(index, exception)``.
+    finish; a pair that cannot be done yields ``(index, exception)``. ``starts`` says whether it can begin from a given
+    path (``context.task(index).start``).
     """
 
     name: str
     summary: str
     options: type
     find: str
+    starts: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,9 @@ class Context:
         tasks or on what was stored before.
     keys
         In a batched analysis, the identities of its groups.
+    start, starts
+        The path, shape ``(m, P)``, that a search between two points begins from, where one was given; in a batched
+        analysis, one for each group or None.
     finders
         Path finders by name.
     storage, reporter, opener
@@ -242,6 +247,8 @@ class Context:
     seed: int = 0
     key: str = ""
     keys: tuple[str, ...] = ()
+    start: torch.Tensor | None = None
+    starts: tuple[torch.Tensor | None, ...] = ()
     finders: Mapping[str, PathFinder] = field(default_factory=dict)
     storage: Storage = field(default_factory=Unstored)
     reporter: Callable[[str, float, float, str], None] = _silent
@@ -258,7 +265,8 @@ class Context:
     def task(self, index: int) -> Context:
         """The context of one group of a batched analysis (or of one pair of a path finder)."""
         key = self.keys[index] if self.keys else f"{self.key}/{index}"
-        return replace(self, key=key, keys=())
+        start = self.starts[index] if self.starts else None
+        return replace(self, key=key, keys=(), start=start, starts=())
 
     def finder(self, name: str) -> PathFinder:
         """The path finder of that name: ``resolve(finder.find)`` is its function."""

@@ -11,14 +11,15 @@ from torch import Tensor
 from landscape.analysis import Context
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path
+from landscape.paths import Path, Search, gradients_of
 from landscape_finders.growth import at_top
 from landscape_finders.optimisers import adam
 from landscape_finders.options import AutonebOptions
-from landscape_finders.search import Search, each_pair
+from landscape_finders.search import StringSearch, search_of_pair
+from landscape_finders.searching import MiniBatches, each_pair
 from landscape_finders.string import Method, StringState
 
-__all__ = ["find"]
+__all__ = ["find", "string_search"]
 
 
 def find(
@@ -31,21 +32,32 @@ def find(
     """A low path between each pair, at most ``max_gradients`` gradient evaluations each.
 
     Few images at first; every cycle has an equal share of the budget and ends with a dense evaluation on the full
-    data (about ten energies an image), where up to two images are inserted. All images of a step share one
-    mini-batch, so that they are one vectorised call. The best path met is returned.
+    data (about ten energies an image), where up to two images are inserted. All images of a step, and
+    all pairs, share one mini-batch, so that they are one vectorised call. The best path met is returned.
     """
     options = options or AutonebOptions()
 
-    def method(distance: float, reach: int, spent: int) -> Method:
-        return _method(options, distance, reach, spent)
+    context = context or Context()
+    search = string_search(options, MiniBatches(landscape.num_batches, context.seed))
 
-    search = Search(
+    def of_pair(between: Landscape, a: Point, b: Point, task: Context) -> Search[Path]:
+        return search_of_pair(between, a, b, task, search)
+
+    return each_pair(landscape, pairs, context, of_pair)
+
+
+def string_search(options: AutonebOptions, batches: MiniBatches) -> StringSearch:
+    """What the growing string looks for under these options."""
+
+    def method(distance: float, reach: int, spent: int) -> Method:
+        return _method(options, batches, distance, reach, spent)
+
+    return StringSearch(
         method, options.images, options.max_gradients, options.climb, options.connected_below, options.tolerance
     )
-    return each_pair(landscape, pairs, search, context or Context())
 
 
-def _method(options: AutonebOptions, distance: float, reach: int, spent: int) -> Method:
+def _method(options: AutonebOptions, batches: MiniBatches, distance: float, reach: int, spent: int) -> Method:
     def rate(state: StringState) -> float:
         done = (state.gradient_evaluations - spent) / max(1, reach - spent)
         return options.learning_rate * distance * 0.5 * (1 + math.cos(math.pi * done))
@@ -53,6 +65,9 @@ def _method(options: AutonebOptions, distance: float, reach: int, spent: int) ->
     def steps(state: StringState) -> int:
         share = (reach - state.gradient_evaluations) / (options.cycles - state.cycle)
         return int(share / state.images)
+
+    def on_one_batch(state: StringState, rng: torch.Generator) -> Search[tuple[Tensor, Tensor]]:
+        return gradients_of(state.knots[1:-1], batches(state.moments.updates))
 
     return Method(
         cycles=options.cycles,
@@ -62,13 +77,7 @@ def _method(options: AutonebOptions, distance: float, reach: int, spent: int) ->
         connected_below=options.connected_below or 0.0,
         steps=steps,
         rate=rate,
-        gradients=_on_one_batch,
+        gradients=on_one_batch,
         update=adam,
         insertions=at_top,
     )
-
-
-def _on_one_batch(landscape: Landscape, images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Energies and gradients of all images on one mini-batch drawn at random."""
-    batch = int(torch.randint(landscape.num_batches, (1,), generator=rng))
-    return landscape.gradients(images, batch)

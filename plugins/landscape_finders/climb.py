@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
-from landscape.paths import Path, knot_times, path_length, points_at
+from landscape.paths import Path, Search, gradients_of, knot_times, path_length, points_at
 
 __all__ = ["Climb", "climb", "through"]
 
@@ -45,7 +45,7 @@ class Climb:
         return self.gradient_norm <= self.wanted
 
 
-def climb(landscape: Landscape, path: Path, max_iterations: int) -> Climb:
+def climb(landscape: Landscape, path: Path, max_iterations: int) -> Search[Climb]:
     """The saddle above the highest point of the path, by the climbing force F - 2 (F.t) t [1]_.
 
     Barzilai-Borwein steps [2]_, never longer than half the spacing of the knots, which is halved whenever the
@@ -64,12 +64,12 @@ def climb(landscape: Landscape, path: Path, max_iterations: int) -> Climb:
     slopes = (path.energies.diff() / path.times.diff())[1:-1].abs()  # the ends may have statistics of their own
     wanted = _SMALL * float(slopes.max()) / path.length
     x = points_at(landscape, path.points, torch.tensor([path.saddle_time]))[0]
-    gradient, norm = _gradient(landscape, x)
+    gradient, norm = yield from _gradient(x)
     best, best_gradient, best_norm = x, gradient, norm
     rate, iterations, improved_at = 0.1 * cap / max(norm, 1e-300), 1, 1
     while best_norm > wanted and iterations < max_iterations:
         if iterations - improved_at >= _PATIENCE and iterations + _TURN < max_iterations:
-            along = _turned(landscape, best, best_gradient, along, reach)
+            along = yield from _turned(landscape, best, best_gradient, along, reach)
             iterations += _TURN
             x, gradient, norm, improved_at = best, best_gradient, best_norm, iterations
             rate = 0.1 * cap / norm
@@ -77,7 +77,7 @@ def climb(landscape: Landscape, path: Path, max_iterations: int) -> Climb:
         move = rate * force
         move = move * min(1.0, cap / float(move.norm()))
         previous, x = x, landscape.project((x + move)[None])[0]
-        gradient, norm = _gradient(landscape, x)
+        gradient, norm = yield from _gradient(x)
         iterations += 1
         if norm < best_norm:
             best, best_gradient, best_norm, improved_at = x, gradient, norm, iterations
@@ -97,9 +97,9 @@ def _direction(landscape: Landscape, path: Path) -> Tensor:
     return torch.nn.functional.normalize(after - before, dim=0)
 
 
-def _gradient(landscape: Landscape, x: Tensor) -> tuple[Tensor, float]:
-    gradient = landscape.gradients(x[None])[1][0]
-    return gradient, float(gradient.norm())
+def _gradient(x: Tensor) -> Search[tuple[Tensor, float]]:
+    _, gradients = yield from gradients_of(x[None])
+    return gradients[0], float(gradients[0].norm())
 
 
 def _climbing_force(landscape: Landscape, x: Tensor, gradient: Tensor, along: Tensor) -> Tensor:
@@ -107,18 +107,19 @@ def _climbing_force(landscape: Landscape, x: Tensor, gradient: Tensor, along: Te
     return -gradient + 2 * (gradient @ tangent) * tangent
 
 
-def _turned(landscape: Landscape, x: Tensor, gradient: Tensor, along: Tensor, reach: float) -> Tensor:
+def _turned(landscape: Landscape, x: Tensor, gradient: Tensor, along: Tensor, reach: float) -> Search[Tensor]:
     """The direction of least curvature in the plane of the old one, t, and of Ht. Costs two full-data gradients."""
     little = reach * torch.finfo(x.dtype).eps ** (1 / 3)
 
-    def image(direction: Tensor) -> Tensor:
+    def image(direction: Tensor) -> Search[Tensor]:
         moved = landscape.project((x + little * direction)[None])[0]
-        return landscape.tangent(x, _gradient(landscape, moved)[0] - gradient) / little
+        there, _ = yield from _gradient(moved)
+        return landscape.tangent(x, there - gradient) / little
 
     old = torch.nn.functional.normalize(landscape.tangent(x, along), dim=0)
-    old_image = image(old)
+    old_image = yield from image(old)
     aside = torch.nn.functional.normalize(old_image - (old_image @ old) * old, dim=0)
-    basis, images = torch.stack([old, aside]), torch.stack([old_image, image(aside)])
+    basis, images = torch.stack([old, aside]), torch.stack([old_image, (yield from image(aside))])
     curvatures = basis @ images.T
     least = torch.linalg.eigh((curvatures + curvatures.T) / 2).eigenvectors[:, 0]
     return torch.nn.functional.normalize(least @ basis, dim=0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
-from landscape.paths import Path, measured_path, resampled
+from landscape.paths import Path, Search, energies_of, measuring_path, resampled
 from landscape_finders.climb import Climb, climb, through
 from landscape_finders.string import Method, finished, start, step
 
@@ -26,7 +26,7 @@ def crossed(
     max_gradients: int,
     tolerance: float,
     rng: torch.Generator,
-) -> Path:
+) -> Search[Path]:
     """The path through the saddle above its highest point, as far as what is left of ``max_gradients`` allows.
 
     Converged if the gradient at the saddle is small and the path is nowhere above it by more than the tolerance. If
@@ -36,16 +36,16 @@ def crossed(
     if left < 1:
         text = "budget spent before the climb to the saddle could begin"
         return replace(path, converged=False, budget_spent=True, messages=(text,))
-    top = climb(landscape, path, left)
+    top = yield from climb(landscape, path, left)
     path = replace(path, gradient_evaluations=path.gradient_evaluations + top.iterations * landscape.num_batches)
     if not top.converged:
         return replace(path, converged=False, budget_spent=True, messages=(_not_reached(top),))
     knots, place = through(path, top)
-    before, path = _relaxed(
+    before, path = yield from _relaxed(
         landscape, knots[: place + 1], path, method, (path.gradient_evaluations + max_gradients) // 2, rng
     )
-    after, path = _relaxed(landscape, knots[place:], path, method, max_gradients, rng)
-    return _judged(landscape, path, torch.cat([before, after[1:]]), top, tolerance)
+    after, path = yield from _relaxed(landscape, knots[place:], path, method, max_gradients, rng)
+    return (yield from _judged(landscape, path, torch.cat([before, after[1:]]), top, tolerance))
 
 
 def _not_reached(top: Climb) -> str:
@@ -62,23 +62,23 @@ def _relaxed(
     method: Callable[[float, int, int], Method],
     reach: int,
     rng: torch.Generator,
-) -> tuple[Tensor, Path]:
+) -> Search[tuple[Tensor, Path]]:
     """Half a path, moved until nowhere above its ends or until ``reach``; and the path with the cost of that added."""
     distance = _CAREFUL * float((knots[-1] - knots[0]).norm()) / knots.shape[1] ** 0.5
     if len(knots) < 2 + _IMAGES:
         knots = resampled(landscape, knots, torch.linspace(0, 1, 2 + _IMAGES))
     until = replace(method(distance, reach, path.gradient_evaluations), connected_below=0.0)
-    state = start(landscape, knots, until, path.gradient_evaluations, path.energy_evaluations)
+    state = yield from start(landscape, knots, until, path.gradient_evaluations, path.energy_evaluations)
     while not finished(state, until):
-        state = step(landscape, state, until, rng)
+        state = yield from step(landscape, state, until, rng)
     path = replace(path, gradient_evaluations=state.gradient_evaluations, energy_evaluations=state.energy_evaluations)
     return state.best_knots, path
 
 
-def _judged(landscape: Landscape, path: Path, knots: Tensor, top: Climb, tolerance: float) -> Path:
+def _judged(landscape: Landscape, path: Path, knots: Tensor, top: Climb, tolerance: float) -> Search[Path]:
     """The lower of the path as it came and the one through the saddle, with the verdict on it."""
-    through_saddle = measured_path(landscape, knots, tolerance)
-    energy = float(landscape.energies(top.point[None])[0])
+    through_saddle = yield from measuring_path(landscape, knots, tolerance)
+    energy = float((yield from energies_of(top.point[None])))
     spent = path.energy_evaluations + through_saddle.energy_evaluations + 1
     lower = through_saddle.max_loss <= max(path.max_loss, energy + tolerance)
     gradients = path.gradient_evaluations

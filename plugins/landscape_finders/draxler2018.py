@@ -10,11 +10,12 @@ from torch import Tensor
 from landscape.analysis import Context
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path
+from landscape.paths import Path, Search, gradients_of
 from landscape_finders.growth import by_excess
 from landscape_finders.optimisers import momentum
 from landscape_finders.options import Draxler2018Options
-from landscape_finders.search import Search, each_pair
+from landscape_finders.search import StringSearch, search_of_pair
+from landscape_finders.searching import each_pair
 from landscape_finders.string import Method, StringState
 
 __all__ = ["find"]
@@ -39,13 +40,19 @@ def find(
     options = options or Draxler2018Options()
 
     def method(distance: float, reach: int, spent: int) -> Method:
-        return _method(options, reach)
+        return _method(options, landscape.num_batches, reach)
 
-    search = Search(method, _IMAGES, options.max_gradients, options.climb, options.connected_below, options.tolerance)
-    return each_pair(landscape, pairs, search, context or Context())
+    search = StringSearch(
+        method, _IMAGES, options.max_gradients, options.climb, options.connected_below, options.tolerance
+    )
+
+    def of_pair(between: Landscape, a: Point, b: Point, task: Context) -> Search[Path]:
+        return search_of_pair(between, a, b, task, search)
+
+    return each_pair(landscape, pairs, context or Context(), of_pair)
 
 
-def _method(options: Draxler2018Options, reach: int) -> Method:
+def _method(options: Draxler2018Options, num_batches: int, reach: int) -> Method:
     def steps(state: StringState) -> int:
         left = enumerate(_STEPS[state.cycle :])
         whole = sum(steps * min(_MAX_IMAGES, state.images + _GROWTH * later) for later, steps in left)
@@ -59,15 +66,18 @@ def _method(options: Draxler2018Options, reach: int) -> Method:
         connected_below=options.connected_below or 0.0,
         steps=steps,
         rate=lambda state: _RATES[state.cycle],
-        gradients=_on_own_batches,
+        gradients=lambda state, rng: _on_own_batches(state.knots[1:-1], num_batches, rng),
         update=momentum,
         insertions=by_excess,
         rebuild=True,
     )
 
 
-def _on_own_batches(landscape: Landscape, images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def _on_own_batches(images: Tensor, num_batches: int, rng: torch.Generator) -> Search[tuple[Tensor, Tensor]]:
     """Energies and gradients of the images, each on a mini-batch drawn for it."""
-    batches = torch.randint(landscape.num_batches, (len(images),), generator=rng).tolist()
-    parts = [landscape.gradients(image[None], batch) for image, batch in zip(images, batches, strict=True)]
-    return torch.cat([energies for energies, _ in parts]), torch.cat([gradients for _, gradients in parts])
+    energies, gradients = [], []
+    for image, batch in zip(images, torch.randint(num_batches, (len(images),), generator=rng).tolist(), strict=True):
+        energy, gradient = yield from gradients_of(image[None], batch)
+        energies.append(energy)
+        gradients.append(gradient)
+    return torch.cat(energies), torch.cat(gradients)

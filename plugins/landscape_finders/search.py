@@ -1,33 +1,32 @@
-"""One search from its start, or from where it was cut short, to a measured path and a verdict."""
+"""A growing string from its start, or from where it was cut short, to a measured path and a verdict."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from landscape.analysis import Context
-from landscape.errors import LandscapeError
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path, measured_line, measured_path, resampled, straight
+from landscape.paths import Path, Search, measuring_path, resampled
 from landscape_finders.crossing import crossed
+from landscape_finders.searching import Beginning, beginning
 from landscape_finders.string import Method, StringState, finished, is_packed, pack, start, step, unpack
 
-__all__ = ["Search", "each_pair"]
+__all__ = ["StringSearch", "grown", "search_of_pair"]
 
-_SPENT = ("gradient_evaluations", "energy_evaluations")
 _SAVE_EVERY_SECONDS = 5.0
 _CLIMB_SHARE = 4  # a quarter of the budget
 _FEWEST_STEPS = 50  # of an image; Adam at the default rate then may carry it as far as the ends are apart
 
 
 @dataclass(frozen=True, eq=False)
-class Search:
-    """What a finder looks for, whatever its method.
+class StringSearch:
+    """What a string looks for, whatever its method.
 
     Attributes
     ----------
@@ -48,59 +47,47 @@ class Search:
     tolerance: float | None
 
 
-def each_pair(
-    landscape: Landscape, pairs: Sequence[Sequence[Point]], search: Search, context: Context
-) -> Iterator[tuple[int, Path | Exception]]:
-    """The path of each pair as it is found; for a pair that fails, why."""
-    for index, (a, b) in enumerate(pairs):
-        try:
-            yield index, _found(landscape.anchored([a, b]), a.vector, b.vector, search, context.task(index))
-        except LandscapeError as error:
-            yield index, error
+def search_of_pair(landscape: Landscape, a: Point, b: Point, task: Context, search: StringSearch) -> Search[Path]:
+    """The path of a pair that a string finds from the straight line, from a given path or from a stored one."""
+    begin = yield from beginning(landscape, a, b, task, search.tolerance)
+    return begin.answer or (yield from grown(landscape, begin, search, task))
 
 
-def _found(landscape: Landscape, a: Tensor, b: Tensor, search: Search, task: Context) -> Path:
-    if torch.equal(a, b):
-        path = measured_line(landscape, torch.stack([a, b]))
-        return replace(path, messages=("both ends are the same point: there is nothing to cross",))
-    rng = task.rng
-    line = measured_line(landscape, straight(landscape, a, b, rng), tolerance=torch.inf)
-    if line.barrier <= (search.tolerance or 0.0):
-        return replace(measured_line(landscape, line.points), messages=("the straight line has no barrier to lower",))
-    tolerance = search.tolerance or 1e-3 * line.barrier
-    knots, spent, spent_energies = _beginning(landscape, line.points, search, task)
+def grown(landscape: Landscape, begin: Beginning, search: StringSearch, task: Context) -> Search[Path]:
+    """The path that a string finds from where it begins."""
+    ends, spent, tolerance = begin.knots[[0, -1]], begin.gradient_evaluations, begin.tolerance
     climbing = max(0, search.max_gradients - spent) // _CLIMB_SHARE if search.climb else 0
-    distance = float((b - a).norm()) / len(a) ** 0.5
+    distance = float((ends[1] - ends[0]).norm()) / ends.shape[1] ** 0.5
     unspent = max(0.0, 1 - spent / search.max_gradients)  # a continued search moves less: its path is worth keeping
     method = search.method(distance * unspent, search.max_gradients - climbing, spent)
-    saved = task.load()
+    saved, rng = task.load(), task.rng
     if is_packed(saved) and int(saved["max_gradients"]) == method.max_gradients:
-        state = unpack(saved, a, rng)
+        state = unpack(saved, ends, rng)
     else:
-        state = start(landscape, knots, method, spent, spent_energies + line.energy_evaluations)
-    state = _run(landscape, state, method, rng, task)
-    path = _measured(landscape, state, tolerance)
+        state = yield from start(landscape, _images(landscape, begin, search), method, spent, begin.energy_evaluations)
+    state = yield from _run(landscape, state, method, rng, task)
+    path = yield from _measured(landscape, state, tolerance)
     if search.connected_below is not None and path.barrier <= search.connected_below:
         return replace(path, messages=(f"connected: barrier {path.barrier:.4g}, below {search.connected_below:.4g}",))
     if search.climb and path.barrier > tolerance:
-        return crossed(landscape, path, search.method, search.max_gradients, tolerance, rng)
+        return (yield from crossed(landscape, path, search.method, search.max_gradients, tolerance, rng))
     return _settled(path, state, search, tolerance)
 
 
-def _beginning(landscape: Landscape, line: Tensor, search: Search, task: Context) -> tuple[Tensor, int, int]:
-    """The first knots and what was spent on them: those stored under a smaller budget, else a few on the line."""
-    previous = task.previous
-    if previous is not None:
-        gradients, energies = (int(str(previous.summary[name])) for name in _SPENT)
-        return previous.vectors["path"].to(line), gradients, energies
-    return resampled(landscape, line, torch.linspace(0, 1, search.images + 2, dtype=torch.float64)), 0, 0
+def _images(landscape: Landscape, begin: Beginning, search: StringSearch) -> Tensor:
+    """The first knots: those of the path that was given, else a few on the line."""
+    if begin.given:
+        return begin.knots
+    return resampled(landscape, begin.knots, torch.linspace(0, 1, search.images + 2, dtype=torch.float64))
 
 
-def _run(landscape: Landscape, state: StringState, method: Method, rng: torch.Generator, task: Context) -> StringState:
+def _run(
+    landscape: Landscape, state: StringState, method: Method, rng: torch.Generator, task: Context
+) -> Search[StringState]:
     saved_at = time.monotonic()
     while not finished(state, method):
         cycle = state.cycle
-        state = step(landscape, state, method, rng)
+        state = yield from step(landscape, state, method, rng)
         if state.cycle > cycle or time.monotonic() - saved_at > _SAVE_EVERY_SECONDS:
             task.save(pack(state, method, rng))
             saved_at = time.monotonic()
@@ -109,14 +96,14 @@ def _run(landscape: Landscape, state: StringState, method: Method, rng: torch.Ge
     return state
 
 
-def _measured(landscape: Landscape, state: StringState, tolerance: float) -> Path:
+def _measured(landscape: Landscape, state: StringState, tolerance: float) -> Search[Path]:
     """The best path of the search, its maximum bracketed."""
-    path = measured_path(landscape, state.best_knots, tolerance)
+    path = yield from measuring_path(landscape, state.best_knots, tolerance)
     energies = state.energy_evaluations + path.energy_evaluations
     return replace(path, gradient_evaluations=state.gradient_evaluations, energy_evaluations=energies)
 
 
-def _settled(path: Path, state: StringState, search: Search, tolerance: float) -> Path:
+def _settled(path: Path, state: StringState, search: StringSearch, tolerance: float) -> Path:
     """The verdict on a path that was not climbed. Only one that reached ``connected_below`` has budget to spare."""
     if state.gradient_evaluations == state.started_at:
         text = f"no step fitted in the budget; the barrier is {path.barrier:.3g}"

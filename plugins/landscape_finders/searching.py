@@ -98,9 +98,7 @@ def beginning(landscape: Landscape, a: Point, b: Point, task: Context, tolerance
     previous = task.previous
     if previous is None:
         return Beginning(line, tolerance, knots, energy_evaluations=spent)
-    gradients, energies = (
-        int(str(previous.summary[name])) for name in ("gradient_evaluations", "energy_evaluations")
-    )
+    gradients, energies = (int(str(previous.summary[name])) for name in ("gradient_evaluations", "energy_evaluations"))
     stored = _between(previous.vectors["path"], ends)
     return Beginning(line, tolerance, stored, True, gradients, energies)
 

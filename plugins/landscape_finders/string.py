@@ -15,7 +15,16 @@ import torch
 from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
-from landscape.paths import barrier_of, dense_times, energies_at, improved_tangents, knot_times, points_at, resampled
+from landscape.paths import (
+    Search,
+    barrier_of,
+    dense_times,
+    energies_along,
+    improved_tangents,
+    knot_times,
+    points_at,
+    resampled,
+)
 from landscape_finders.optimisers import Moments
 
 __all__ = ["Method", "StringState", "finished", "is_packed", "pack", "start", "step", "unpack"]
@@ -85,7 +94,7 @@ class Method:
     rate
         Learning rate in this state.
     gradients
-        Energies and gradients of the images, on mini-batches drawn from the generator.
+        Asks for energies and gradients of the images, on the mini-batches of this state or drawn from the generator.
     update
         The optimiser.
     insertions
@@ -102,7 +111,7 @@ class Method:
     connected_below: float
     steps: Callable[[StringState], int]
     rate: Callable[[StringState], float]
-    gradients: Callable[[Landscape, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+    gradients: Callable[[StringState, torch.Generator], Search[tuple[Tensor, Tensor]]]
     update: Callable[[Tensor, Moments], tuple[Tensor, Moments]]
     insertions: Callable[[Tensor, Tensor, int], Tensor]
     rebuild: bool = False
@@ -110,7 +119,7 @@ class Method:
 
 def start(
     landscape: Landscape, knots: Tensor, method: Method, gradient_evaluations: int = 0, energy_evaluations: int = 0
-) -> StringState:
+) -> Search[StringState]:
     """The state in which a search begins on these knots, their barrier measured, the first cycle about to start."""
     state = StringState(
         knots=knots,
@@ -127,7 +136,7 @@ def start(
         halfway_barrier=torch.inf,
         last_barrier=torch.inf,
     )
-    state, _, _ = _measured(landscape, state, method)
+    state, _, _ = yield from _measured(landscape, state, method)
     return _begun(replace(state, halfway_barrier=state.best_barrier), method)
 
 
@@ -136,16 +145,16 @@ def finished(state: StringState, method: Method) -> bool:
     return state.best_barrier <= method.connected_below or state.cycle >= method.cycles
 
 
-def step(landscape: Landscape, state: StringState, method: Method, rng: torch.Generator) -> StringState:
+def step(landscape: Landscape, state: StringState, method: Method, rng: torch.Generator) -> Search[StringState]:
     """One step of all images; or, where a cycle has none left, its end: measuring, and growing for the next one."""
     if state.steps_left > 0 and state.gradient_evaluations + state.images <= method.max_gradients:
-        return _moved(landscape, state, method, rng)
-    return _next_cycle(landscape, state, method)
+        return (yield from _moved(landscape, state, method, rng))
+    return (yield from _next_cycle(landscape, state, method))
 
 
-def _moved(landscape: Landscape, state: StringState, method: Method, rng: torch.Generator) -> StringState:
+def _moved(landscape: Landscape, state: StringState, method: Method, rng: torch.Generator) -> Search[StringState]:
     images = state.knots[1:-1]
-    energies, gradients = method.gradients(landscape, images, rng)
+    energies, gradients = yield from method.gradients(state, rng)
     ends = state.end_energies.to(energies)
     tangents = improved_tangents(state.knots, torch.cat([ends[:1], energies, ends[1:]]))
     tangents = landscape.tangent(images, tangents)
@@ -163,10 +172,10 @@ def _moved(landscape: Landscape, state: StringState, method: Method, rng: torch.
     )
 
 
-def _measured(landscape: Landscape, state: StringState, method: Method) -> tuple[StringState, Tensor, Tensor]:
+def _measured(landscape: Landscape, state: StringState, method: Method) -> Search[tuple[StringState, Tensor, Tensor]]:
     """The state knowing its present barrier, the times and the energies of the dense evaluation."""
     times = dense_times(state.knots, method.points_per_segment)
-    energies = energies_at(landscape, state.knots, times)
+    energies = yield from energies_along(landscape, state.knots, times)
     barrier = barrier_of(energies)
     measured = state.energy_evaluations + len(times)
     state = replace(state, end_energies=energies[[0, -1]], energy_evaluations=measured, last_barrier=barrier)
@@ -175,8 +184,8 @@ def _measured(landscape: Landscape, state: StringState, method: Method) -> tuple
     return state, times, energies
 
 
-def _next_cycle(landscape: Landscape, state: StringState, method: Method) -> StringState:
-    state, times, energies = _measured(landscape, state, method)
+def _next_cycle(landscape: Landscape, state: StringState, method: Method) -> Search[StringState]:
+    state, times, energies = yield from _measured(landscape, state, method)
     state = replace(state, cycle=state.cycle + 1)
     spent, left = state.gradient_evaluations - state.started_at, method.max_gradients - state.gradient_evaluations
     if state.cycle <= method.cycles // 2 and spent <= left:

@@ -11,6 +11,7 @@ from landscape_finders import autoneb, draxler2018, linear
 from landscape_finders.growth import at_top, by_excess
 from landscape_finders.optimisers import Moments, adam, momentum
 from landscape_finders.options import AutonebOptions, Draxler2018Options, LinearOptions
+from landscape_finders.searching import MiniBatches
 from landscape_finders.string import finished, start, step
 from landscape_zoo.opening import open_zoo
 
@@ -18,7 +19,7 @@ from landscape.analysis import Context, Result
 from landscape.landscapes.analytic import AnalyticLandscape
 from landscape.landscapes.protocol import LandscapeInfo
 from landscape.parameters import ParameterSpace, Point
-from landscape.paths import dense_times, points_at
+from landscape.paths import alone, dense_times, points_at
 
 CPU = torch.device("cpu")
 
@@ -126,18 +127,18 @@ def soft_valley():
 def published_cycles(reach):
     """Images, steps and rate of each cycle of a search in which every cycle adds two images; and what it spent."""
     land, pair = soft_valley()
-    method = draxler2018._method(Draxler2018Options(), reach)
+    method = draxler2018._method(Draxler2018Options(), 1, reach)
     ends = torch.stack([p.vector for p in pair])
     thirds = torch.tensor([0.28, 0.72]).double()
     method = replace(method, insertions=lambda times, energies, inside: thirds)
-    state = start(land, torch.lerp(ends[0], ends[1], torch.linspace(0, 1, 5).double()[:, None]), method)
+    state = alone(land, start(land, torch.lerp(ends[0], ends[1], torch.linspace(0, 1, 5).double()[:, None]), method))
     cycles = []
     while not finished(state, method):
         cycles.append((state.images, state.steps_left, method.rate(state)))
         spent = state.gradient_evaluations + state.images * state.steps_left
         moments = replace(state.moments, first=state.moments.first + 1)
         state = replace(state, moments=moments, steps_left=0, gradient_evaluations=spent)
-        state = step(land, state, method, torch.Generator())
+        state = alone(land, step(land, state, method, torch.Generator()))
         assert not state.moments.first.any() or finished(state, method)  # the optimiser is rebuilt
     return cycles, state.gradient_evaluations
 
@@ -180,7 +181,8 @@ def test_each_image_of_the_published_schedule_has_its_own_batch():
     batches: list[tuple[int, int]] = []
     land, pair = soft_valley()
     land = Recording(land.energy, land.space, land.info, land.start)
-    draxler2018._on_own_batches(land, torch.stack([p.vector for p in pair] * 10), torch.Generator().manual_seed(0))
+    images = torch.stack([p.vector for p in pair] * 10)
+    alone(land, draxler2018._on_own_batches(images, 50, torch.Generator().manual_seed(0)))
     assert [count for count, _ in batches] == [1] * 20
     assert len({batch for _, batch in batches}) > 10
 
@@ -386,7 +388,7 @@ def test_turning_finds_the_lowest_mode_of_a_plane():
     matrix = land.hessian(a).matmat(torch.eye(2).double())
     lowest = torch.linalg.eigh(matrix).eigenvectors[:, 0]
     for along in torch.tensor([[1.0, 0.3], [0.2, -1.0]]).double():
-        turned = _turned(land, x, gradient, along, reach=0.1)
+        turned = alone(land, _turned(land, x, gradient, along, reach=0.1))
         assert abs(float(turned @ lowest)) == pytest.approx(1, abs=1e-9)
 
 
@@ -401,13 +403,13 @@ def test_the_best_path_met_is_kept():
     """With steps as long as the pair is apart the string is thrown about: what is returned only ever gets lower."""
     land, pair = soft_valley()
     ends = torch.stack([p.vector for p in pair])
-    method = autoneb._method(AutonebOptions(learning_rate=1.0, cycles=6), 2.0, 300, 0)
+    method = autoneb._method(AutonebOptions(learning_rate=1.0, cycles=6), MiniBatches(1, 0), 2.0, 300, 0)
     method = replace(method, rate=lambda state: 1.0)
-    state = start(land, torch.lerp(ends[0], ends[1], torch.linspace(0, 1, 5).double()[:, None]), method)
+    state = alone(land, start(land, torch.lerp(ends[0], ends[1], torch.linspace(0, 1, 5).double()[:, None]), method))
     best, last = [state.best_barrier], []
     while not finished(state, method):
         cycle, knots = state.cycle, state.knots
-        state = step(land, state, method, torch.Generator().manual_seed(0))
+        state = alone(land, step(land, state, method, torch.Generator().manual_seed(0)))
         if state.cycle > cycle:
             best.append(state.best_barrier)
             last.append(float(land.energies(points_at(land, knots, dense_times(knots, 9))).max()))
@@ -434,16 +436,18 @@ def test_a_climb_counts_every_mini_batch_of_its_gradients(pair):
 
 
 def test_a_maximum_that_is_not_bracketed_is_not_converged():
-    from landscape_finders.search import Search, _settled
+    from landscape_finders.search import StringSearch, _settled
 
     from landscape.paths import measured_path
 
     land, pair = soft_valley()
     path = measured_path(land, torch.stack([p.vector for p in pair]))
-    method = replace(autoneb._method(AutonebOptions(), 2.0, 300, 0), connected_below=0.0)
-    state = replace(start(land, path.points[[0, 0, 1]], method), gradient_evaluations=300, best_barrier=path.barrier)
+    method = replace(autoneb._method(AutonebOptions(), MiniBatches(1, 0), 2.0, 300, 0), connected_below=0.0)
+    state = replace(
+        alone(land, start(land, path.points[[0, 0, 1]], method)), gradient_evaluations=300, best_barrier=path.barrier
+    )
     state = replace(state, halfway_barrier=path.barrier)
-    search = Search(lambda distance, reach, spent: method, 1, 300, False, None, None)
+    search = StringSearch(lambda distance, reach, spent: method, 1, 300, False, None, None)
     assert _settled(replace(path, bracket=0.01), state, search, tolerance=0.02).converged
     loose = _settled(replace(path, bracket=0.03), state, search, tolerance=0.02)
     assert not loose.converged
