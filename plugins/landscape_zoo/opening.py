@@ -9,16 +9,18 @@ from hashlib import sha256
 import torch
 
 from landscape.errors import UsageError, did_you_mean
-from landscape.landscapes.analytic import AnalyticLandscape
-from landscape.landscapes.protocol import LandscapeInfo
-from landscape.parameters import ParameterSpace, Point
+from landscape.landscapes.protocol import Landscape
+from landscape.parameters import Point
+from landscape_zoo.deep_linear import DeepLinearGauge
 from landscape_zoo.mueller_brown import MuellerBrown
 from landscape_zoo.quadratic import Quadratic
 from landscape_zoo.random_matrices import Goe, SpikedGoe, Wishart
+from landscape_zoo.relu_rescaling import ReluRescaling
 from landscape_zoo.spherical_p_spin import SphericalPSpin
 from landscape_zoo.spherical_two_spin import SphericalTwoSpin
 from landscape_zoo.system import Reference
 from landscape_zoo.wells import CurvyValley, DoubleWell
+from landscape_zoo.xor_swap import XorSwap
 
 __all__ = ["REFERENCES", "open_zoo"]
 
@@ -32,6 +34,9 @@ REFERENCES: dict[str, type[Reference]] = {
     "goe": Goe,
     "spiked-goe": SpikedGoe,
     "wishart": Wishart,
+    "deep-linear-gauge": DeepLinearGauge,
+    "relu-rescaling": ReluRescaling,
+    "xor-swap": XorSwap,
 }
 
 Value = int | float | tuple[float, ...] | None
@@ -44,9 +49,7 @@ READERS: dict[object, tuple[Callable[[str], Value], str]] = {
 }
 
 
-def open_zoo(
-    name: str, *, device: torch.device, dtype: torch.dtype | None = None
-) -> tuple[AnalyticLandscape, list[Point]]:
+def open_zoo(name: str, *, device: torch.device, dtype: torch.dtype | None = None) -> tuple[Landscape, list[Point]]:
     """A reference landscape and its known points, by name and keys: ``spherical-2-spin?n=16&seed=0``.
 
     Without a dtype the landscape is in float64. The points keep the hash of their float64 values in any dtype.
@@ -57,16 +60,8 @@ def open_zoo(
     reference = _reference(kind, query)
     dtype = dtype or torch.float64
     system = reference.build(device, dtype)
-    landscape = AnalyticLandscape(
-        energy=system.energy,
-        space=ParameterSpace(("x",), ((system.dim,),)),
-        info=LandscapeInfo(kind, objective="energy", fingerprint=sha256(f"{kind} {reference}".encode()).hexdigest()),
-        start=system.start,
-        projection=system.projection,
-        tangent_projection=system.tangent_projection,
-        device=device,
-        dtype=dtype,
-    )
+    fingerprint = sha256(f"{kind} {reference}".encode()).hexdigest()
+    landscape = system.landscape(kind, fingerprint, device, dtype)
     known = system.points.items()
     return landscape, [Point(vector, id=label, source=f"zoo:{name}").to(device, dtype) for label, vector in known]
 

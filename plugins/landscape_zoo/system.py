@@ -10,7 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Reference", "System"]
+from landscape.landscapes.analytic import AnalyticLandscape
+from landscape.landscapes.protocol import Landscape, LandscapeInfo
+from landscape.parameters import ParameterSpace
+
+__all__ = ["Reference", "System", "WithPoints"]
 
 
 def _flat_space(x: Tensor) -> Tensor:
@@ -47,6 +51,28 @@ class System:
     projection: Callable[[Tensor], Tensor] = _flat_space
     tangent_projection: Callable[[Tensor, Tensor], Tensor] = _any_vector
 
+    def landscape(self, name: str, fingerprint: str, device: torch.device, dtype: torch.dtype) -> AnalyticLandscape:
+        """The energy as a landscape."""
+        return AnalyticLandscape(
+            energy=self.energy,
+            space=ParameterSpace(("x",), ((self.dim,),)),
+            info=LandscapeInfo(name, objective="energy", fingerprint=fingerprint),
+            start=self.start,
+            projection=self.projection,
+            tangent_projection=self.tangent_projection,
+            device=device,
+            dtype=dtype,
+        )
+
+
+class WithPoints(Protocol):
+    """Known points, and the landscape that they lie on: a ``System``, or a ``NetworkSystem``."""
+
+    @property
+    def points(self) -> Mapping[str, Float[Tensor, " P"]]: ...
+
+    def landscape(self, name: str, fingerprint: str, device: torch.device, dtype: torch.dtype) -> Landscape: ...
+
 
 class Reference(Protocol):
     """A reference landscape: a frozen dataclass whose fields are the keys of its name, and which refuses wrong values.
@@ -54,6 +80,6 @@ class Reference(Protocol):
     Fields are ``int``, ``int | None``, ``float`` or ``tuple[float, ...]``.
     """
 
-    def build(self, device: torch.device, dtype: torch.dtype) -> System:
+    def build(self, device: torch.device, dtype: torch.dtype) -> WithPoints:
         """The system, with the constants of its energy on the device and in the dtype."""
         ...

@@ -9,18 +9,18 @@ from jaxtyping import Float
 from landscape_zoo.opening import open_zoo
 from torch import Tensor
 
-from landscape.landscapes.analytic import AnalyticLandscape
+from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 
 CPU = torch.device("cpu")
 
 
-def opened(name: str, dtype: torch.dtype | None = None) -> tuple[AnalyticLandscape, dict[str, Point]]:
+def opened(name: str, dtype: torch.dtype | None = None) -> tuple[Landscape, dict[str, Point]]:
     landscape, points = open_zoo(name, device=CPU, dtype=dtype)
     return landscape, {point.id: point for point in points}
 
 
-def dense(landscape: AnalyticLandscape, x: Tensor) -> Float[Tensor, "P P"]:
+def dense(landscape: Landscape, x: Tensor) -> Float[Tensor, "P P"]:
     eye = torch.eye(landscape.space.dim, dtype=x.dtype)
     return landscape.hessian(Point(x, id="x")).matmat(eye)
 
