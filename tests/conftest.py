@@ -2,7 +2,13 @@
 
 from jaxtyping import install_import_hook
 
-_NUMERICS = ["landscape.parameters", "landscape.landscapes", "landscape.curvature", "landscape.paths"]
+_NUMERICS = [
+    "landscape.parameters",
+    "landscape.landscapes",
+    "landscape.curvature",
+    "landscape.paths",
+    "landscape.symmetry",
+]
 _HOOK = install_import_hook(_NUMERICS, "beartype.beartype")
 
 import pytest  # noqa: E402

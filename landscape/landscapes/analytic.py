@@ -109,6 +109,9 @@ class AnalyticLandscape:
             return self.tangent_projection(point, vectors)
         return vmap(self.tangent_projection)(point, vectors)
 
+    def observed(self, samples: int = 8) -> None:
+        return None
+
     def anchored(self, points: Sequence[Point]) -> AnalyticLandscape:
         return self
 

@@ -26,7 +26,7 @@ from torch.utils.data import (
 from landscape.errors import CheckpointError, LandscapeError, UsageError, one_line
 from landscape.landscapes.batch_parts import fingerprint_of, first_samples, map_tensors, num_samples
 
-__all__ = ["Batches", "data_module_types", "materialise"]
+__all__ = ["Batches", "data_module_types", "has_split", "materialise"]
 
 _SPLITS = ("train", "val", "test")
 _DEFAULT_BATCH_SIZE = 128
@@ -120,6 +120,13 @@ def data_module_types() -> tuple[type, ...]:
     """LightningDataModule under either name of Lightning, where that is loaded: without it nothing can be one."""
     loaded = [sys.modules[name] for name in ("pytorch_lightning", "lightning.pytorch") if name in sys.modules]
     return tuple(lightning.LightningDataModule for lightning in loaded)
+
+
+def has_split(module: Any, split: str) -> bool:
+    """Whether a LightningDataModule has a loader of its own for a split."""
+    name = f"{split}_dataloader"
+    inherited = {getattr(kind, name) for kind in data_module_types()}
+    return getattr(getattr(module, name), "__func__", None) not in inherited
 
 
 def _split_of(module: Any, split: str) -> Any:

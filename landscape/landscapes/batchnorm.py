@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,8 +20,8 @@ __all__ = ["POLICIES", "Buffers", "StackedBuffers", "batch_norm_layers", "batch_
 
 POLICIES = ("recalibrate", "frozen", "interpolate")
 
-Estimate = Callable[[Tensor], Statistics]
-"""Batch-norm statistics on the data, of points ``(K, P)``."""
+Estimate = Callable[[Tensor, Statistics], Statistics]
+"""Batch-norm statistics on the data, of points ``(K, P)`` with rows of other buffers."""
 
 
 def batch_norm_layers(model: nn.Module) -> dict[str, _BatchNorm]:
@@ -96,6 +96,7 @@ class Buffers:
         )
         self.counters = {f"{n}.num_batches_tracked" if n else "num_batches_tracked" for n in layers} & base.keys()
         self.anchors = tuple(a for a in anchors if set(self.statistics) <= a.buffers.keys())
+        self.base = dict(base)
         self.shared = dict(base)
         for anchor in self.anchors[:1]:
             self.shared |= self.known(anchor.buffers)
@@ -109,32 +110,54 @@ class Buffers:
         if name in self.counters:
             return False
         here = self.shared[name]
-        return name in self.statistics or any(not torch.equal(a.buffers.get(name, here), here) for a in self.anchors)
+        return name in self.statistics or any(not torch.equal(own, here) for own in self._each(name))
 
     def at(self, points: Float[Tensor, "K P"], estimate: Estimate) -> Statistics:
         """The buffers in which points differ, one row per point; empty where they do not."""
+        return _completed(points, *self.known_at(points), self.statistics, estimate)
+
+    def known_at(self, points: Float[Tensor, "K P"]) -> tuple[Statistics, Bool[Tensor, " K"]]:
+        """``at`` as far as nothing is to be estimated, and for which points the statistics are."""
+        nowhere = torch.zeros(len(points), dtype=torch.bool, device=points.device)
         if not self.varying:
-            return {}
+            return {}, nowhere
         if not self.anchors:
-            return self._without_anchors(points, estimate)
-        squares = torch.stack([(points - a.vector).square().sum(1) for a in self.anchors], dim=1)
+            return self._everywhere(points, self.varying), nowhere | (self.policy == "recalibrate")
+        squares = self._squares(points)
         rows = {name: self._stacked(name)[squares.argmin(1)] for name in self.varying}
         elsewhere = ~self._at_an_anchor(points)
-        if self.policy == "frozen" or not elsewhere.any() or not self.statistics:
-            return rows
-        made = self._interpolated(points[elsewhere], squares[elsewhere]) if self.policy == "interpolate" else None
-        made = estimate(points[elsewhere]) if made is None else made
-        for name in self.statistics:
-            rows[name][elsewhere] = made[name]
-        return rows
+        if self.policy == "interpolate":
+            for name, made in self._interpolated(points[elsewhere], squares[elsewhere]).items():
+                rows[name][elsewhere] = made
+        return rows, elsewhere if self.policy == "recalibrate" and self.statistics else nowhere
 
-    def _without_anchors(self, points: Tensor, estimate: Estimate) -> Statistics:
-        if self.policy == "recalibrate":
-            return estimate(points)
-        return {name: self.shared[name].expand(len(points), *self.shared[name].shape) for name in self.varying}
+    def beside_statistics(self, points: Float[Tensor, "K P"]) -> Statistics:
+        """The buffers in which points differ, those of batch norm left out."""
+        names = [name for name in self.varying if name not in self.statistics]
+        if not names:
+            return {}
+        nearest = self._squares(points).argmin(1)
+        return {name: self._stacked(name)[nearest] for name in names}
+
+    def _everywhere(self, points: Tensor, names: Iterable[str]) -> Statistics:
+        """Rows of what all points share."""
+        shared = {name: self.shared[name] for name in names}
+        return {name: tensor.expand(len(points), *tensor.shape).clone() for name, tensor in shared.items()}
+
+    def with_shared(self, rows: Statistics, points: Float[Tensor, "K P"], names: Sequence[str]) -> Statistics:
+        """Rows of all these names: what is missing is what the points share."""
+        return rows | self._everywhere(points, [name for name in names if name not in rows])
+
+    def _squares(self, points: Float[Tensor, "K P"]) -> Float[Tensor, "K A"]:
+        """Squared distances from the anchors."""
+        return torch.stack([(points - a.vector).square().sum(1) for a in self.anchors], dim=1)
 
     def _stacked(self, name: str) -> Tensor:
-        return torch.stack([a.buffers.get(name, self.shared[name]) for a in self.anchors])
+        return torch.stack(self._each(name))
+
+    def _each(self, name: str) -> list[Tensor]:
+        """What each anchor has under a name; one without has what the model came with."""
+        return [anchor.buffers.get(name, self.base[name]) for anchor in self.anchors]
 
     def _at_an_anchor(self, points: Float[Tensor, "K P"]) -> Bool[Tensor, " K"]:
         return torch.stack([(points == a.vector).all(1) for a in self.anchors]).any(0)
@@ -163,30 +186,52 @@ class StackedBuffers:
     def __init__(self, parts: Sequence[Buffers], rows: Sequence[int]) -> None:
         first = parts[0]
         self.parts, self.rows = tuple(parts), tuple(rows)
-        self.policy, self.layers, self.statistics, self.counters = (
-            first.policy,
-            first.layers,
-            first.statistics,
-            first.counters,
-        )
-        unlike = {n for part in parts[1:] for n, t in part.shared.items() if not torch.equal(t, first.shared[n])}
-        own = {name for part in parts for name in part.varying} | (unlike - self.counters)
-        self.shared = first.shared
-        self.varying = tuple(name for name in first.shared if name in own)
+        self.policy, self.layers, self.shared = first.policy, first.layers, first.shared
+        self.statistics, self.counters = first.statistics, first.counters
+        own = {name for part in parts for name in part.varying}
+        alike = self.shared.keys() - own - self.counters
+        own |= {name for name in alike for part in parts[1:] if not torch.equal(part.shared[name], self.shared[name])}
+        self.varying = tuple(name for name in self.shared if name in own)
 
     def at(self, points: Float[Tensor, "K P"], estimate: Estimate) -> Statistics:
-        """The buffers in which rows differ, one row per point."""
+        """The buffers in which rows differ, one row per point; all statistics to be estimated are so in one go."""
         if not self.varying:
             return {}
-        blocks = torch.split(points, list(self.rows))
-        each = [self._of(part, block, estimate) for part, block in zip(self.parts, blocks, strict=True)]
-        return {name: torch.cat([rows[name] for rows in each]) for name in self.varying}
+        blocks = self._blocks(points)
+        known = [part.known_at(block) for part, block in blocks]
+        rows = self._joined(blocks, [each for each, _ in known], self.varying)
+        return _completed(points, rows, torch.cat([missing for _, missing in known]), self.statistics, estimate)
 
-    def _of(self, part: Buffers, points: Tensor, estimate: Estimate) -> Statistics:
-        made = part.at(points, estimate)
-        rest = (name for name in self.varying if name not in made)
-        return made | {name: part.shared[name].expand(len(points), *part.shared[name].shape) for name in rest}
+    def beside_statistics(self, points: Float[Tensor, "K P"]) -> Statistics:
+        """The buffers in which rows differ, those of batch norm left out."""
+        names = [name for name in self.varying if name not in self.statistics]
+        blocks = self._blocks(points)
+        return self._joined(blocks, [part.beside_statistics(block) for part, block in blocks], names)
+
+    def _blocks(self, points: Tensor) -> list[tuple[Buffers, Tensor]]:
+        return list(zip(self.parts, torch.split(points, list(self.rows)), strict=True))
+
+    def _joined(
+        self, blocks: Sequence[tuple[Buffers, Tensor]], rows: Sequence[Statistics], names: Sequence[str]
+    ) -> Statistics:
+        each = [part.with_shared(own, block, names) for (part, block), own in zip(blocks, rows, strict=True)]
+        return {name: torch.cat([own[name] for own in each]) for name in names}
 
     def known(self, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Those of a point's buffers that the model has."""
         return self.parts[0].known(buffers)
+
+
+def _completed(
+    points: Float[Tensor, "K P"],
+    rows: Statistics,
+    missing: Bool[Tensor, " K"],
+    statistics: Sequence[str],
+    estimate: Estimate,
+) -> Statistics:
+    """The rows with statistics estimated where they are missing, behind the points' own other buffers."""
+    if missing.any():
+        others = {name: tensor[missing] for name, tensor in rows.items() if name not in statistics}
+        for name, made in estimate(points[missing], others).items():
+            rows[name][missing] = made
+    return rows

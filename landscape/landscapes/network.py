@@ -23,6 +23,7 @@ from landscape.landscapes.curvature import HOST_GRAPH_MEMORY, NetworkCurvature
 from landscape.landscapes.functional import ModelFunction, Places, Statistics, trainable
 from landscape.landscapes.graphs import Leaves, LossAt
 from landscape.landscapes.objectives import Measure, Objective
+from landscape.landscapes.observed import ObservedNetwork, few_samples
 from landscape.landscapes.protocol import Landscape, LandscapeInfo, Work
 from landscape.landscapes.splitting import classes_of
 from landscape.landscapes.starting import fresh_vector
@@ -58,6 +59,8 @@ class NetworkLandscape:
         Points with buffers of their own.
     factory
         Builds a fresh model, for ``initial``; without it ``reset_parameters`` of the submodules serves.
+    validation
+        Draws the validation data when they are first asked for, or says that there are none.
     device, dtype
         Where and in which precision to compute; the CPU and the model's own (at least float32) by default.
     """
@@ -71,6 +74,7 @@ class NetworkLandscape:
         batch_norm: str = "recalibrate",
         anchors: Sequence[Point] = (),
         factory: Callable[[], nn.Module] | None = None,
+        validation: Callable[[], Batches | None] | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         name: str | None = None,
@@ -81,55 +85,68 @@ class NetworkLandscape:
         self.device = torch.device(device or "cpu")
         self.dtype = dtype or SINGLE.get(stored, stored)
         self.objective, self.batches, self.factory = objective, batches, factory
+        self.calibration = batches  # what batch-norm statistics are re-estimated on, and the unit of work
+        self._draw_validation = validation
         self.function = ModelFunction(_copied(model).to(self.device, self.dtype).eval())
         self.space = self.function.space
         self.work = Work()
         self.chunking = Chunking(self.device)
         self.buffers: Buffers | StackedBuffers = self._buffers(anchors, batch_norm)
-        self.info = LandscapeInfo(
-            name or type(model).__name__,
-            objective.name,
-            batches.name,
-            batches.samples,
-            self._fingerprint(),
-            batches.population,
+        self.info = self._info(name or type(model).__name__)
+
+    def _info(self, name: str) -> LandscapeInfo:
+        data = self.batches
+        return LandscapeInfo(
+            name, self.objective.name, data.name, data.samples, self._fingerprint(), data.population, self._policy
         )
+
+    @property
+    def _policy(self) -> str:
+        return self.buffers.policy if self.buffers.layers else ""
 
     def _buffers(self, anchors: Sequence[Point], policy: str) -> Buffers:
         moved = [anchor.to(self.device, self.dtype) for anchor in anchors]
         return Buffers(self.function.model, self.function.buffers, moved, policy)
 
     def _fingerprint(self) -> str:
-        policy = self.buffers.policy if self.buffers.layers else ""
-        return hashlib.sha256(f"{self.objective.fingerprint}|{self.batches.fingerprint}|{policy}".encode()).hexdigest()
+        data = self.batches.fingerprint
+        if self.calibration is not self.batches:
+            data += f" after {self.calibration.fingerprint}"
+        return hashlib.sha256(f"{self.objective.fingerprint}|{data}|{self._policy}".encode()).hexdigest()
 
     @property
     def num_batches(self) -> int:
         return len(self.batches.batches)
 
+    @property
+    def _share(self) -> float:
+        """Full-data equivalents of one pass over the data."""
+        return self.batches.samples / self.calibration.samples
+
     def energies(self, points: Float[Tensor, "K P"]) -> Float[Tensor, " K"]:
-        self.work.energies += len(points)
+        self.work.energies += len(points) * self._share
         return self._mean("energies", self.objective.loss, points)
 
     def errors(self, points: Float[Tensor, "K P"]) -> Float[Tensor, " K"] | None:
         if self.objective.error is None:
             return None
-        self.work.energies += len(points)
+        self.work.energies += len(points) * self._share
         return self._mean("errors", self.objective.error, points)
 
     def gradients(
         self, points: Float[Tensor, "K P"], batch: int | None = None
     ) -> tuple[Float[Tensor, " K"], Float[Tensor, "K P"]]:
         if batch is None:
-            self.work.gradients += len(points)
+            self.work.gradients += len(points) * self._share
             return self._mean_gradients("gradients", self.batches.batches, points, self._own(points))
         chosen = self.batches.batches[batch]
         samples = num_samples(chosen)
-        self.work.gradients += len(points) * samples / self.batches.samples
+        self.work.gradients += len(points) * samples / self.calibration.samples
         if not self.buffers.layers or self.buffers.policy != "recalibrate" or samples == 1:
             return self._mean_gradients("gradients", [chosen], points, self._own(points))
         with batch_statistics(self.buffers.layers):
-            return self._mean_gradients("gradients by batch statistics", [chosen], points, {})
+            others = self.buffers.beside_statistics(points)
+            return self._mean_gradients("gradients by batch statistics", [chosen], points, others)
 
     def hessian(self, point: Point) -> NetworkCurvature:
         """The Hessian at a point, at the point's own buffers where it has them."""
@@ -151,7 +168,7 @@ class NetworkLandscape:
             self._half(half),
             graph_memory=spare_bytes(self.device, HOST_GRAPH_MEMORY) if graph_memory is None else graph_memory,
             work=self.work,
-            samples=self.batches.samples,
+            samples=self.calibration.samples,
         )
 
     def _loss_at(self, point: Point, space: ParameterSpace) -> LossAt:
@@ -186,6 +203,23 @@ class NetworkLandscape:
 
     def tangent(self, point: Float[Tensor, "*K P"], vectors: Float[Tensor, "*K P"]) -> Float[Tensor, "*K P"]:
         return vectors
+
+    def observed(self, samples: int = 8) -> ObservedNetwork:
+        few = few_samples(self.batches.batches, samples)
+        return ObservedNetwork(self.function.model, self.objective.loss, few, self.space)
+
+    def with_data(self, batches: Batches) -> NetworkLandscape:
+        """The loss on other data: batch-norm statistics are re-estimated, and work is counted, on those at hand."""
+        other = copy.copy(self)
+        other.batches, other._draw_validation = batches, None
+        other.chunking = Chunking(self.device)
+        other.info = other._info(self.info.name)
+        return other
+
+    def validation(self) -> NetworkLandscape | None:
+        """The loss on the validation data, drawn here; None where there are none."""
+        batches = self._draw_validation() if self._draw_validation is not None else None
+        return None if batches is None else self.with_data(batches)
 
     def anchored(self, points: Sequence[Point]) -> NetworkLandscape:
         other = copy.copy(self)
@@ -231,29 +265,31 @@ class NetworkLandscape:
         weights = totals[1].where(totals[1] != 0, 1.0)  # a mini-batch in which no target counts pulls nowhere
         return totals[0] / weights, gradients / weights[:, None].to(self.dtype)
 
-    def _estimate(self, points: Float[Tensor, "K P"]) -> Statistics:
-        """Batch-norm statistics on the data. Costs one energy per point."""
+    def _estimate(self, points: Float[Tensor, "K P"], others: Statistics) -> Statistics:
+        """Batch-norm statistics on the (calibration) data, behind other buffers. Costs one energy per point."""
         self.work.energies += len(points)
         shared, names = self.buffers.shared, (*self.buffers.statistics, *self.buffers.counters)
         own = {name: torch.zeros_like(shared[name]).expand(len(points), *shared[name].shape) for name in names}
-        if all(num_samples(batch) < 2 for batch in self.batches.batches):
+        if all(num_samples(batch) < 2 for batch in self.calibration.batches):
             raise UsageError(
                 "batch-norm statistics cannot be re-estimated from mini-batches of one sample: "
                 "raise --batch-size (and --max-samples), or take --bn frozen"
             )
         with self.function.kernels(), torch.no_grad(), re_estimating(self.buffers.layers) as next_batch:
-            for batch in self.batches.batches:
+            for batch in self.calibration.batches:
                 if next_batch(batch):
-                    places = Places(points, shared, own)
-                    updated = self.chunking.run("statistics", len(points), partial(self._updated, batch, places))
+                    places = Places(points, shared, own | others)
+                    updated = self.chunking.run("statistics", len(points), partial(self._updated, batch, places, names))
                     own = dict(zip(names, updated, strict=True))
         return {name: own[name] for name in self.buffers.statistics}
 
-    def _updated(self, batch: Any, places: Places, rows: slice, vmapped: bool) -> tuple[Tensor, ...]:
+    def _updated(
+        self, batch: Any, places: Places, names: Sequence[str], rows: slice, vmapped: bool
+    ) -> tuple[Tensor, ...]:
         """Statistics after one more batch; layers write into what they are given, so it is a copy."""
         some = places[rows]
-        copies = {name: tensor.clone() for name, tensor in some.own.items()}
-        self.function.values(self.objective.loss, batch, replace(some, own=copies), vmapped)
+        copies = {name: some.own[name].clone() for name in names}
+        self.function.values(self.objective.loss, batch, replace(some, own=some.own | copies), vmapped)
         return tuple(copies.values())
 
 

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
-from landscape.landscapes.objectives import Measure
+from landscape.landscapes.batch_parts import first_samples, leaves, map_tensors, num_samples
+from landscape.landscapes.functional import ModelFunction
+from landscape.landscapes.objectives import Measure, measured
+from landscape.landscapes.outputs import observing
 from landscape.parameters import ParameterSpace, Point
 
-__all__ = ["ObservedNetwork"]
+__all__ = ["ObservedNetwork", "few_samples"]
+
+
+def few_samples(batches: Sequence[Any], samples: int) -> tuple[Any, ...]:
+    """The first samples of a list of batches, the last batch cut."""
+    kept: list[Any] = []
+    for batch in batches:
+        size = num_samples(batch)
+        kept.append(first_samples(batch, size, samples) if size > samples else batch)
+        samples -= size
+        if samples <= 0:
+            break
+    return tuple(kept)
 
 
 class ObservedNetwork:
@@ -19,28 +38,97 @@ class ObservedNetwork:
     Attributes
     ----------
     model
-        The copy; its state is changed by each call.
-    batch
-        The samples.
+        The copy. Its parameters are as they were last used, its buffers and frozen parameters as they came.
+    batches
+        The samples, floating-point ones in float64.
     space
-        The trainable parameters.
+        The trainable parameters; a tied one is known by its first name.
     """
 
-    def __init__(self, model: nn.Module, measure: Measure, batch: Any, space: ParameterSpace) -> None:
-        raise NotImplementedError
+    def __init__(self, model: nn.Module, measure: Measure, batches: Sequence[Any], space: ParameterSpace) -> None:
+        self._function = ModelFunction(copy.deepcopy(model).double().eval())
+        self._measure = measure
+        self.model = self._function.model
+        self.batches = tuple(map_tensors(batch, _double) for batch in batches)
+        self.space = space
 
     def tensors(self, point: Point) -> dict[str, Tensor]:
         """Parameters and buffers at a point by name, in the point's dtype; what it has not, as the model came."""
-        raise NotImplementedError
+        came = {name: _cast(tensor, point.vector) for name, tensor in self._function.buffers.items()}
+        own = {name: tensor for name, tensor in point.buffers.items() if name in came}
+        return came | own | self.space.unflatten(point.vector)
 
     def moved(self, point: Point, tensors: Mapping[str, Tensor], name: str) -> Point:
-        """The point with these tensors in place of its own."""
-        raise NotImplementedError
+        """The point with these tensors in place of its own, called ``name``; its hash is that of the new content.
 
-    def outputs(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """All that ``forward`` of the model returned on the samples, flat, float64."""
-        raise NotImplementedError
+        Buffers and frozen parameters that are not the point's own but have changed become its own.
+        """
+        changed = {
+            key: _cast(tensors[key], point.vector)
+            for key, tensor in self.tensors(point).items()
+            if key not in self.space.names
+            and (key in point.buffers or not torch.equal(tensors[key].to(tensor), tensor))
+        }
+        vector = self.space.flatten(tensors).to(point.vector)
+        return Point(vector, name, {**point.buffers, **changed}, point.source, point.step)
 
-    def activations(self, tensors: Mapping[str, Tensor], modules: Sequence[str]) -> dict[str, Tensor]:
-        """What each named module returned on the samples, float64."""
-        raise NotImplementedError
+    def outputs(self, tensors: Mapping[str, Tensor]) -> Float[Tensor, " outputs"]:
+        """All that ``forward`` of the model returned on the samples, flat, float64. Costs one forward pass of them."""
+        inserted = {name: _double(tensor).detach() for name, tensor in tensors.items()}
+        for name in self.space.names:
+            inserted[name].requires_grad_()  # what is watched has a graph
+        with self._function.kernels(), torch.enable_grad():
+            answers = [self._answers(inserted, batch) for batch in self.batches]
+        return torch.cat([part.detach().double().reshape(-1) for answer in answers for part in answer])
+
+    def _answers(self, tensors: Mapping[str, Tensor], batch: Any) -> list[Tensor]:
+        return _returned(self.model, lambda: self._function(self._measure, tensors, batch)[0])
+
+    def trace(self, model: nn.Module) -> list[Tensor]:
+        """What ``forward`` of a copy of the model returned on the first batch, with its graph."""
+        with self._function.kernels(), torch.enable_grad():
+            return _returned(model, lambda: measured(self._measure, model, self.batches[0])[0])
+
+    def activations(self, tensors: Mapping[str, Tensor], modules: Sequence[str]) -> dict[str, Float[Tensor, "_ _"]]:
+        """What each named module returned on the samples, its units last and all else in rows, float64.
+
+        A module that was called several times has the rows of all calls, one that was never called has no entry.
+        Costs one forward pass of the samples.
+        """
+        rows: dict[str, list[Tensor]] = {}
+        found = {name: self.model.get_submodule(name) for name in modules}
+        hooks = [module.register_forward_hook(_keep(rows.setdefault(name, []))) for name, module in found.items()]
+        try:
+            self.outputs(tensors)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return {name: torch.cat(parts) for name, parts in rows.items() if parts}
+
+
+def _double(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _cast(tensor: Tensor, like: Tensor) -> Tensor:
+    return tensor.to(like.device, like.dtype if tensor.is_floating_point() else tensor.dtype)
+
+
+def _returned(model: nn.Module, run: Callable[[], Tensor]) -> list[Tensor]:
+    """The tensors that a model returned while a loss was computed.
+
+    Where ``forward`` is never called (a training step that calls the layers itself) the scores that a known loss was
+    called on, or else the loss.
+    """
+    with observing(model) as seen:
+        loss = run()
+    return seen.outputs or [call.scores for call in seen.calls] or [loss]
+
+
+def _keep(rows: list[Tensor]) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        tensor = next(part for part in leaves(output) if isinstance(part, Tensor))
+        units_last = tensor.movedim(1, -1) if isinstance(module, _ConvNd) else tensor
+        rows.append(units_last.detach().reshape(-1, units_last.shape[-1]))
+
+    return hook

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from landscape.curvature.operator import SymmetricOperator
+from landscape.landscapes.observed import ObservedNetwork
 from landscape.parameters import ParameterSpace, Point
 
 __all__ = ["MATRICES", "Landscape", "LandscapeInfo", "Work"]
@@ -38,6 +39,8 @@ class LandscapeInfo:
         A hash of all that fixes the energies: objective, data with split and number, batch-norm policy.
     population
         How many samples there are to take from, where that is known.
+    batch_norm
+        The policy for batch-norm statistics, empty where there are none.
     """
 
     name: str
@@ -46,6 +49,7 @@ class LandscapeInfo:
     samples: int | None = None
     fingerprint: str = ""
     population: int | None = None
+    batch_norm: str = ""
 
 
 @dataclass
@@ -131,6 +135,10 @@ class Landscape(Protocol):
 
     def tangent(self, point: Float[Tensor, "*K P"], vectors: Float[Tensor, "*K P"]) -> Float[Tensor, "*K P"]:
         """Vectors made tangent to the space at a point: the identity unless it is curved."""
+        ...
+
+    def observed(self, samples: int = 8) -> ObservedNetwork | None:
+        """The network laid open, with a few samples of the data; None where there is no network."""
         ...
 
     def anchored(self, points: Sequence[Point]) -> Landscape:

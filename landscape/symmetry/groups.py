@@ -109,14 +109,14 @@ class Symmetry:
     groups: tuple[Group, ...] = ()
     messages: tuple[str, ...] = ()
 
-    def permuted(self, tensors: Tensors, permutations: Sequence[Int[Tensor, " units"]]) -> dict[str, Tensor]:
+    def permuted(self, tensors: Tensors, permutations: Sequence[Int[Tensor, " _"]]) -> dict[str, Tensor]:
         """All groups permuted, one permutation for each."""
         moved = dict(tensors)
         for group, permutation in zip(self.groups, permutations, strict=True):
             moved = group.permuted(moved, permutation)
         return moved
 
-    def scaled(self, tensors: Tensors, scales: Mapping[str, Float[Tensor, " units"]]) -> dict[str, Tensor]:
+    def scaled(self, tensors: Tensors, scales: Mapping[str, Float[Tensor, " _"]]) -> dict[str, Tensor]:
         """The homogeneous groups named rescaled."""
         moved = dict(tensors)
         for group in self.groups:

@@ -19,7 +19,7 @@ LAYERS = [
     ("errors", "labels"),
     ("hooks", "parameters"),
     ("analysis",),
-    ("curvature", "paths"),
+    ("curvature", "paths", "symmetry"),
     ("landscapes",),
     ("checkpoints", "saving", "lightning"),
     ("registry", "builtin"),
