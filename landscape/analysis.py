@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from landscape.landscapes.protocol import Landscape
     from landscape.parameters import Point
 
 __all__ = [
     "Analysis",
     "Context",
     "Cost",
+    "Files",
     "NamedObjective",
+    "NoFiles",
     "PathFinder",
     "Result",
     "Source",
@@ -51,7 +54,9 @@ class Analysis:
         How it is called and one line on what it measures.
     options
         A frozen dataclass: its fields are the flags, the YAML keys and the keyword arguments.
-        Fields named ``max_...`` are budgets: they do not enter a task's identity.
+        Fields named ``max_...`` are budgets: they do not enter a task's identity. A field that names a file enters it
+        by content where its ``metadata`` say what it names: ``{"names": "path"}`` (a run directory with a path between
+        the points of the group) or ``{"names": "mapping"}`` (a YAML or JSON file).
     run
         ``"package.module:function"``. Called as ``run(landscape, points, options, *, context) -> Result`` once per
         group of points, or with ``batched`` as ``run(landscape, groups, options, *, context)``, yielding ``(index,
@@ -62,7 +67,8 @@ class Analysis:
         Whether ``run`` takes all groups of the call at once.
     complete
         ``complete(landscape, points, options, *, context) -> list[Point]``: called when the call has fewer points
-        than a group holds; returns all points of the group, the made ones last.
+        than a group holds; returns the given points and then the made ones. Of more points than a group holds, the
+        first forms a group with each other one.
     combine
         ``combine(results, *, context) -> Result``: one more result out of all of the call, where there are two or more.
     plot
@@ -127,10 +133,14 @@ class NamedObjective:
 class Cost:
     """What a result took.
 
+    The run fills it in. In a batched analysis what is spent while k groups are under way counts 1/k for each of them,
+    so that the results of a call add up to what the call took. An analysis that counts its own gradients, products and
+    energies, of each group in this call, gives them in ``Result.cost``: those are kept, and only seconds are shared.
+
     Attributes
     ----------
     seconds
-        Wall-clock time.
+        Wall-clock time, or a group's share of it.
     gradients, hvps, energies
         Gradients, Hessian-vector products and energies in full-data equivalents (samples used / n).
     peak_memory_mb
@@ -161,8 +171,8 @@ class Result:
     budget_spent
         Whether the work ended because a ``max_...`` option was reached: a larger budget then continues it.
     cost, analysis, points, options, plotter
-        Filled in by the run: what it took, which analysis made it, of which points, with which options, and who draws
-        it.
+        Filled in by the run: what it took (see ``Cost``), which analysis made it, of which points, with which options,
+        and who draws it.
     """
 
     data: xr.Dataset
@@ -216,12 +226,47 @@ class Unstored:
         """Nothing is known."""
 
 
+class Files(Protocol):
+    """What options may name: points, stored paths, mappings. One line for what cannot be opened."""
+
+    def points(self, source: str) -> list[Point]:
+        """The points in a file, or in the checkpoints that a folder, a Lightning run or a glob stands for."""
+        ...
+
+    def path(self, source: str, first: Point, second: Point) -> torch.Tensor:
+        """The knots, shape ``(m, P)``, of the path that a run directory holds between two points."""
+        ...
+
+    def mapping(self, source: str) -> Mapping[str, Any]:
+        """What a YAML or JSON file says."""
+        ...
+
+
+class NoFiles:
+    """The files of a notebook's context: none."""
+
+    def points(self, source: str) -> list[Point]:
+        """Refuse."""
+        raise self._refusal(source)
+
+    def path(self, source: str, first: Point, second: Point) -> torch.Tensor:
+        """Refuse."""
+        raise self._refusal(source)
+
+    def mapping(self, source: str) -> Mapping[str, Any]:
+        """Refuse."""
+        raise self._refusal(source)
+
+    def _refusal(self, source: str) -> AnalysisError:
+        return AnalysisError(f"{source}: only a run opens files; call landscape.analyze or the command line")
+
+
 def _silent(key: str, done: float, total: float, text: str) -> None:
     pass
 
 
-def _no_files(source: str) -> Point:
-    raise AnalysisError(f"{source}: only a run opens files; call landscape.analyze or the command line")
+def _no_validation() -> None:
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,8 +285,9 @@ class Context:
         analysis, one for each group or None.
     finders
         Path finders by name.
-    storage, reporter, opener
-        Where partial work is kept, who shows progress, who opens a file that an option names.
+    storage, reporter, files, validator
+        Where partial work is kept, who shows progress, who opens what an option names, who makes the landscape on
+        validation data.
     """
 
     seed: int = 0
@@ -252,7 +298,8 @@ class Context:
     finders: Mapping[str, PathFinder] = field(default_factory=dict)
     storage: Storage = field(default_factory=Unstored)
     reporter: Callable[[str, float, float, str], None] = _silent
-    opener: Callable[[str], Point] = _no_files
+    files: Files = field(default_factory=NoFiles)
+    validator: Callable[[], Landscape | None] = _no_validation
 
     @cached_property
     def rng(self) -> torch.Generator:
@@ -296,6 +343,32 @@ class Context:
         """``make()``, or what it gave before in this run under the same key. The key names all that it depends on."""
         return self.storage.memo(key, make)
 
+    @property
+    def validation(self) -> Landscape | None:
+        """The same landscape on the validation data, where the data have such a split; drawn when first asked for.
+
+        Batch-norm statistics are still re-estimated on the training data.
+        """
+        return self.validator()
+
     def open_point(self, source: str) -> Point:
         """The point in a file that an option names."""
-        return self.opener(source)
+        found = self.files.points(source)
+        if len(found) != 1:
+            raise UsageError(f"{source} holds {len(found)} checkpoints, one is wanted: name the file")
+        return found[0]
+
+    def open_points(self, source: str) -> list[Point]:
+        """The points in what an option names: a file, a folder, a Lightning run or a glob."""
+        return self.files.points(source)
+
+    def open_path(self, source: str, first: Point, second: Point) -> torch.Tensor:
+        """The knots, shape ``(m, P)``, from ``first`` to ``second``, of the path stored in a run directory.
+
+        Points are the same if their content is, else if their ids are; of several paths the lowest.
+        """
+        return self.files.path(source, first, second)
+
+    def open_mapping(self, source: str) -> Mapping[str, Any]:
+        """What the YAML or JSON file that an option names says."""
+        return self.files.mapping(source)

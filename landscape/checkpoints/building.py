@@ -13,10 +13,10 @@ from pathlib import PurePath
 from typing import Any
 
 from landscape.checkpoints.importing import fault, locate
-from landscape.checkpoints.recipe import Spec
+from landscape.checkpoints.recipe import Spec, plain_difference
 from landscape.errors import LandscapeError, TrustError, did_you_mean
 
-__all__ = ["build", "locate"]
+__all__ = ["build", "filled", "locate", "with_argument"]
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PLAIN = (bool, int, float, complex, str, bytes, PurePath, Enum, list, tuple, dict, set, type(None))
@@ -36,12 +36,40 @@ def build(spec: Spec, *, trust: bool, hyper_parameters: Mapping[str, Any] = type
     if not callable(found) or _is_instance_of_model_or_data(found):
         return found
     known, _ = _parameters(found)
-    from_file = {
-        name: value for name, value in hyper_parameters.items() if name in known and name not in spec.init_args
-    }
+    from_file = _left_open(spec, known, hyper_parameters)
     if not trust:
         _refuse_imports(spec, found, from_file if spec.by_user else {**from_file, **spec.init_args})
     return _call(spec, found, {**from_file, **spec.init_args})
+
+
+def _left_open(
+    spec: Spec, known: Mapping[str, inspect.Parameter], hyper_parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments that a file keeps, as far as the signature knows them and the spec leaves them open."""
+    return {name: value for name, value in hyper_parameters.items() if name in known and name not in spec.init_args}
+
+
+def filled(spec: Spec, hyper_parameters: Mapping[str, Any], *, trust: bool) -> Spec:
+    """The spec with what ``build`` takes from a file's hyperparameters, where that is plain, among its arguments."""
+    found = locate(spec, trust=trust)
+    if not callable(found) or not hyper_parameters:
+        return spec
+    taken = _left_open(spec, _parameters(found)[0], hyper_parameters)
+    plain = {name: value for name, value in taken.items() if plain_difference(value, name) is None}
+    return dataclasses.replace(spec, init_args={**plain, **spec.init_args})
+
+
+def with_argument(spec: Spec, name: str, present: str, wanted: str, *, trust: bool) -> Spec | None:
+    """The spec with an argument changed from one value, given or the default, to another; None if it has not that."""
+    found = locate(spec, trust=trust)
+    if not (isinstance(found, type) or inspect.isroutine(found)):
+        return None
+    known, _ = _parameters(found)
+    default = known[name].default if name in known else inspect.Parameter.empty
+    value = spec.init_args.get(name, default)
+    if not isinstance(value, str) or value != present:
+        return None
+    return dataclasses.replace(spec, init_args={**spec.init_args, name: wanted})
 
 
 def _is_instance_of_model_or_data(found: object) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from landscape.checkpoints.checkpoint import Checkpoint
 from landscape.errors import ArchitectureError, CheckpointError
 
-__all__ = ["match"]
+__all__ = ["match", "state_of"]
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module"})
@@ -38,6 +38,13 @@ def match(checkpoint: Checkpoint, model: nn.Module) -> tuple[dict[str, Tensor], 
     trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     parameters = {name: found[name] for name, _ in model.named_parameters() if name in trainable}
     return parameters, {name: tensor for name, tensor in found.items() if name not in trainable}
+
+
+def state_of(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What ``match`` found, under all names of the model's state dict: a tied tensor under each of its own."""
+    wanted = {name: t for name, t in model.state_dict(keep_vars=True).items() if isinstance(t, Tensor)}
+    groups = _aliases(wanted).items()
+    return {alias: tensors[name] for name, aliases in groups for alias in aliases if name in tensors}
 
 
 def _aliases(wanted: Mapping[str, Tensor]) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from landscape.checkpoints.recipe import Recipe, Spec, plain_difference
 from landscape.checkpoints.replacing import replaced
 from landscape.errors import UsageError, one_line
 
-__all__ = ["import_string", "missing_arguments", "spec_of", "write"]
+__all__ = ["check_writable", "import_string", "missing_arguments", "spec_of", "write"]
 
 
 def import_string(thing: Any) -> str:
@@ -49,6 +49,18 @@ def missing_arguments(kind: type, arguments: Mapping[str, Any]) -> list[str]:
     parameters = inspect.signature(kind).parameters.values()
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     return [p.name for p in named if p.default is p.empty and p.name not in arguments]
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place where ``write`` would fail, before the work for it is done."""
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file in it")
+    try:
+        with replaced(path.with_name(f".{path.name}.writable")) as scratch:
+            scratch.touch()
+        path.with_name(f".{path.name}.writable").unlink()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror or error}); choose another path") from None
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, step: int | None) -> None:

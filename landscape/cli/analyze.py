@@ -161,17 +161,15 @@ def _carried_out(
     from landscape.cli.progress import progress
     from landscape.run.call import Call, carry_out
     from landscape.run.execute import Setting
-    from landscape.run.loading import partner_opener
+    from landscape.run.files import RunFiles
     from landscape.run.threads import settle_threads
 
     settle_threads(loaded.landscape, loaded.points[0])
-    opener = partner_opener(loaded.landscape, loaded.points, trust=given.trust)
+    files = RunFiles(loaded.landscape, loaded.points, trust=given.trust)
     measured = {point.id: one for point, one in zip(loaded.points, loaded.measured, strict=True)}
     words = ["landscape", "analyze", *arguments]
     with progress() as reporter:
-        setting = Setting(
-            loaded.landscape, known, given.seed, given.pairs, reporter=reporter, opener=opener, debug=debug
-        )
+        setting = Setting(loaded.landscape, known, given.seed, given.pairs, reporter=reporter, files=files, debug=debug)
         return carry_out(Call(setting, loaded.points, requests, words, loaded.recipe, loaded.left_out, measured), store)
 
 

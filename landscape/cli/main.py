@@ -17,6 +17,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "analyze": "measure the geometry of the loss at and between checkpoints",
+    "align": "write a checkpoint with its units in the order of another's",
     "inspect": "what a checkpoint holds, how it would be rebuilt, its loss",
     "plugins": "what is installed; `plugins show NAME`: options, types, defaults",
     "report": "(re)build report.html of a run",

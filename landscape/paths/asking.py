@@ -89,7 +89,9 @@ def alone(landscape: Landscape, search: Search[T]) -> T:
     return result
 
 
-def together(landscapes: Sequence[Landscape], searches: Sequence[Search[T]]) -> Iterator[tuple[int, T | LandscapeError]]:
+def together(
+    landscapes: Sequence[Landscape], searches: Sequence[Search[T]]
+) -> Iterator[tuple[int, T | LandscapeError]]:
     """What each search returns, as it ends; for one that fails, the error.
 
     What the searches ask at a time is answered by one call for each kind and mini-batch. As many run at once as memory

@@ -14,7 +14,8 @@ from landscape.parameters import Point
 from landscape.registry import registry
 from landscape.run.call import Call, carry_out
 from landscape.run.execute import Setting, execute
-from landscape.run.loading import LoadOptions, load_points, partner_opener
+from landscape.run.files import RunFiles
+from landscape.run.loading import LoadOptions, load_points
 from landscape.run.store import RunStore
 from landscape.run.tasks import Request, make_options
 
@@ -83,7 +84,7 @@ def analyze(
     known = registry()
     analysis = known.analysis(plugin)
     call = Call(
-        setting=Setting(landscape, known, seed, pairs, opener=partner_opener(landscape, points)),
+        setting=Setting(landscape, known, seed, pairs, files=RunFiles(landscape, points)),
         points=points,
         requests=[Request(analysis, make_options(analysis, options))],
         arguments=[f"landscape.analyze(..., {plugin!r})"],

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from landscape.analysis import Context, Result, Storage, Unstored, resolve
+from landscape.analysis import Context, Cost, Files, NoFiles, Result, Storage, Unstored, resolve
 from landscape.errors import AnalysisError, CheckpointError, LandscapeError, TrustError, UsageError, one_line
+from landscape.landscapes.network import NetworkLandscape
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape.registry import Registry
-from landscape.run.finishing import Meter, check
+from landscape.run.finishing import Meter, check, total_cost
 from landscape.run.store import RunStore
 from landscape.run.tasks import Group, Request, Task, form_groups, plain_options, satisfies, task_key
 
@@ -56,14 +58,27 @@ class Setting:
     pairs: str = "all"
     store: RunStore | None = None
     reporter: Callable[[str, float, float, str], None] = lambda key, done, total, text: None
-    opener: Callable[[str], Point] | None = None
+    files: Files = field(default_factory=NoFiles)
     debug: bool = False
+
+    @cached_property
+    def validation(self) -> Landscape | None:
+        """The landscape on the validation data, where there are some; drawn once, when an analysis asks."""
+        return self.landscape.validation() if isinstance(self.landscape, NetworkLandscape) else None
 
     def context(self, key: str, keys: tuple[str, ...] = ()) -> Context:
         """The context of a task."""
         storage: Storage = self.store or Unstored()
-        context = Context(self.seed, key, keys, self.registry.path_finders, storage, self.reporter)
-        return replace(context, opener=self.opener) if self.opener else context
+        return Context(
+            self.seed,
+            key,
+            keys,
+            finders=self.registry.path_finders,
+            storage=storage,
+            reporter=self.reporter,
+            files=self.files,
+            validator=lambda: self.validation,
+        )
 
 
 def execute(setting: Setting, points: Sequence[Point], requests: Sequence[Request]) -> Outcome:
@@ -75,32 +90,33 @@ def execute(setting: Setting, points: Sequence[Point], requests: Sequence[Reques
     for request in requests:
         meter = Meter(setting.landscape)
         try:
-            groups = _groups(setting, points, request, outcome)
+            tasks = [_task(setting, request, group) for group in _groups(setting, points, request, outcome)]
         except Exception as error:
             _fail(outcome, setting, request, tuple(points), error)
             continue
-        tasks = [_task(setting, request, group) for group in groups]
         missing = _take_stored(setting, request, tasks, outcome)
         missing, again = _once(missing)
+        meter.open = len(missing) if request.analysis.batched and missing else 1
         for index, result in _run(setting, request, missing):
-            task = missing[index]
+            task, spent = missing[index], meter.lap()
             setting.reporter(task.key, 1.0, 1.0, "")
             if isinstance(result, Exception):
                 _fail(outcome, setting, request, task.group, result)
                 continue
             try:
-                outcome.entries.append(_finish(setting, request, task, result, meter))
+                outcome.entries.append(_finish(setting, request, task, result, spent))
             except Exception as error:
                 _fail(outcome, setting, request, task.group, error)
         _repeat(outcome, again)
         _sort(outcome, request, tasks)
         if request.analysis.combine:
-            _combine(setting, request, outcome, meter)
+            _combine(setting, request, outcome)
     return outcome
 
 
 def _task(setting: Setting, request: Request, group: Group) -> Task:
-    return Task(group, task_key(setting.landscape, group, request.analysis, request.options, setting.seed))
+    key = task_key(setting.landscape, group, request.analysis, request.options, setting.seed, files=setting.files)
+    return Task(group, key)
 
 
 def _groups(setting: Setting, points: Sequence[Point], request: Request, outcome: Outcome) -> list[Group]:
@@ -115,10 +131,12 @@ def _groups(setting: Setting, points: Sequence[Point], request: Request, outcome
         )
     context = setting.context(_task(setting, request, tuple(points)).key)
     landscape = setting.landscape.anchored(points)
-    group = tuple(resolve(analysis.complete)(landscape, list(points), request.options, context=context))
+    found = resolve(analysis.complete)(landscape, list(points), request.options, context=context)
+    if len(found) < needed:
+        raise AnalysisError(f"{analysis.name} compares {needed} points, its partner function gave {len(found)}")
     known = {point.id for point in outcome.points}
-    outcome.points.extend(point for point in group if point.id not in known)
-    return [group]
+    outcome.points.extend(point for point in found if point.id not in known)
+    return form_groups(found, analysis, "star")
 
 
 def _take_stored(setting: Setting, request: Request, tasks: list[Task], outcome: Outcome) -> list[Task]:
@@ -171,13 +189,13 @@ def _as_exception(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else AnalysisError(f"it called sys.exit({error})")
 
 
-def _finish(setting: Setting, request: Request, task: Task, result: Any, meter: Meter) -> Entry:
+def _finish(setting: Setting, request: Request, task: Task, result: Any, spent: Cost) -> Entry:
     """Complete a result with what only the run knows, check it and store it."""
     analysis = request.analysis
     check(result, analysis.name)
     result = replace(
         result,
-        cost=meter.lap(setting.context(task.key).previous),
+        cost=total_cost(result, spent, setting.context(task.key).previous),
         analysis=analysis.name,
         points=tuple(point.id for point in task.group),
         options=plain_options(request.options),
@@ -211,7 +229,7 @@ def _sort(outcome: Outcome, request: Request, tasks: list[Task]) -> None:
     outcome.entries = others + sorted(own, key=lambda entry: order[entry.points])
 
 
-def _combine(setting: Setting, request: Request, outcome: Outcome, meter: Meter) -> None:
+def _combine(setting: Setting, request: Request, outcome: Outcome) -> None:
     """Make the one more result out of several of the call's; it is cheap, so it is made anew each time."""
     analysis = request.analysis
     entries = [entry for entry in outcome.entries if entry.result.analysis == analysis.name]
@@ -220,10 +238,11 @@ def _combine(setting: Setting, request: Request, outcome: Outcome, meter: Meter)
     group = tuple({point.id: point for entry in entries for point in entry.points}.values())
     key = task_key(setting.landscape, group, analysis, request.options, setting.seed, role="combine")
     task = Task(group, key)
+    meter = Meter(setting.landscape)
     try:
         results = [entry.result for entry in entries]
         combined = resolve(analysis.combine)(results, context=setting.context(task.key))
-        outcome.entries.append(_finish(setting, request, task, combined, meter))
+        outcome.entries.append(_finish(setting, request, task, combined, meter.lap()))
     except Exception as error:
         _fail(outcome, setting, request, group, error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import resource
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from landscape.analysis import Cost, Result
 from landscape.errors import AnalysisError
 from landscape.landscapes.protocol import Landscape
 
-__all__ = ["Meter", "check"]
+__all__ = ["Meter", "check", "total_cost"]
 
 
 def check(result: Any, analysis: str) -> None:
@@ -40,27 +41,31 @@ def check(result: Any, analysis: str) -> None:
 
 
 class Meter:
-    """What was spent on a landscape since the last lap."""
+    """What was spent on a landscape, shared among the groups that were under way.
+
+    Attributes
+    ----------
+    open
+        How many groups are: what is spent counts as much for each. Groups that come one after another are one.
+    """
 
     def __init__(self, landscape: Landscape) -> None:
+        self.open = 1
         self.work = landscape.work
         self.device = landscape.device
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         self._before = self._now()
+        self._shared = Cost()
 
-    def lap(self, continued: Result | None = None) -> Cost:
-        """The cost since the last lap, on top of that of a result whose budget it continued."""
-        now, before = self._now(), self._before
+    def lap(self) -> Cost:
+        """The cost of a group that has ended: its share of all that was spent while it was under way."""
+        now = self._now()
+        spent = _sum(self._shared, _sum(now, self._before, -1.0), 1 / self.open)
         self._before = now
-        earlier = continued.cost if continued is not None and continued.budget_spent else Cost()
-        return Cost(
-            earlier.seconds + now.seconds - before.seconds,
-            earlier.gradients + now.gradients - before.gradients,
-            earlier.hvps + now.hvps - before.hvps,
-            earlier.energies + now.energies - before.energies,
-            max(earlier.peak_memory_mb, now.peak_memory_mb),
-        )
+        self._shared = spent if self.open > 1 else Cost()
+        self.open = max(1, self.open - 1)
+        return spent
 
     def _now(self) -> Cost:
         work = self.work
@@ -70,3 +75,22 @@ class Meter:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**20
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _sum(first: Cost, second: Cost, factor: float = 1.0) -> Cost:
+    """One cost and a multiple of another; of memory the larger."""
+    return Cost(
+        first.seconds + factor * second.seconds,
+        first.gradients + factor * second.gradients,
+        first.hvps + factor * second.hvps,
+        first.energies + factor * second.energies,
+        max(first.peak_memory_mb, second.peak_memory_mb),
+    )
+
+
+def total_cost(result: Result, metered: Cost, continued: Result | None) -> Cost:
+    """What a result took: as its analysis counted or else as metered, on top of that of the result it continued."""
+    own = result.cost
+    if any((own.gradients, own.hvps, own.energies)):
+        metered = replace(metered, gradients=own.gradients, hvps=own.hvps, energies=own.energies)
+    return _sum(continued.cost, metered) if continued is not None and continued.budget_spent else metered

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,12 @@ from landscape.checkpoints.recipe import Recipe, Spec
 from landscape.checkpoints.yaml_recipes import working_folder_recipe
 from landscape.errors import ArchitectureError, CheckpointError, LandscapeError, UsageError
 from landscape.landscapes.checks import check_finite
-from landscape.landscapes.network import NetworkLandscape
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import ParameterSpace, Point, content_hash
 from landscape.registry import Registry, registry
 from landscape.run.rebuilding import DTYPES, LoadOptions, Rebuilder, check_evaluable, pick_device
 
-__all__ = ["LeftOut", "LoadOptions", "Loaded", "Measured", "load_points", "measure", "partner_opener"]
+__all__ = ["LeftOut", "LoadOptions", "Loaded", "Measured", "leaving_out", "load_points", "measure", "point_of"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,10 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A landscape, the points on it, what they measure, what was left out, and the recipe that rebuilt it."""
+    """A landscape, the points on it, what they measure, what was left out, and the recipe that rebuilt it.
+
+    ``hyper_parameters`` are arguments of the model that a file kept beside the recipe.
+    """
 
     landscape: Landscape
     points: list[Point]
@@ -55,6 +57,7 @@ class Loaded:
     left_out: list[LeftOut]
     recipe: Recipe
     containers: list[str]
+    hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_points(sources: Sequence[Any], recipe: Recipe, options: LoadOptions) -> Loaded:
@@ -108,8 +111,8 @@ def _open_files(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, kn
     ids = point_ids([c.path for c in checkpoints])
     found: list[tuple[int, Point, str]] = []
     for checkpoint, name in zip(checkpoints, ids, strict=True):
-        with _leaving_out(left_out, str(checkpoint.path), options, alone=len(sources) == 1):
-            found.append((places[checkpoint.path].pop(0), _point(checkpoint, model, name), checkpoint.container))
+        with leaving_out(left_out, str(checkpoint.path), refuse=options.strict or len(sources) == 1):
+            found.append((places[checkpoint.path].pop(0), point_of(checkpoint, model, name), checkpoint.container))
     for index, (place, module) in enumerate(live):
         found.append((place, _live_point(module, model, index), "live module"))
     if not found:
@@ -120,7 +123,8 @@ def _open_files(sources: Sequence[Any], recipe: Recipe, options: LoadOptions, kn
     points = [point.to(landscape.device, landscape.dtype) for point in points]
     check_evaluable(landscape, points[0])
     landscape = landscape.anchored(points)
-    return Loaded(landscape, points, [measure(landscape, point) for point in points], left_out, recipe, containers)
+    measured = [measure(landscape, point) for point in points]
+    return Loaded(landscape, points, measured, left_out, recipe, containers, hyper_parameters)
 
 
 def _read_all(
@@ -130,7 +134,7 @@ def _read_all(
     checkpoints: list[Checkpoint] = []
     left_out: list[LeftOut] = []
     for path in paths:
-        with _leaving_out(left_out, str(path), options, alone=alone and len(paths) == 1):
+        with leaving_out(left_out, str(path), refuse=options.strict or (alone and len(paths) == 1)):
             checkpoints.append(read(path, known.formats, trust=options.trust))
     if paths and alone and not checkpoints:
         raise CheckpointError(f"none of the {len(paths)} files can be used. {left_out[0].reason}")
@@ -138,12 +142,12 @@ def _read_all(
 
 
 @contextlib.contextmanager
-def _leaving_out(left_out: list[LeftOut], source: str, options: LoadOptions, *, alone: bool) -> Iterator[None]:
-    """Leave a bad file out, unless it is alone or the call is strict. Another architecture is always refused."""
+def leaving_out(left_out: list[LeftOut], source: str, *, refuse: bool) -> Iterator[None]:
+    """Leave a bad file out, unless it is to be refused. Another architecture always is."""
     try:
         yield
     except LandscapeError as error:
-        if alone or options.strict or isinstance(error, ArchitectureError):
+        if refuse or isinstance(error, ArchitectureError):
             raise
         left_out.append(LeftOut(source, str(error)))
 
@@ -160,7 +164,8 @@ def _check_agreement(asked: Recipe, checkpoints: Sequence[Checkpoint]) -> None:
                 )
 
 
-def _point(checkpoint: Checkpoint, model: nn.Module, name: str) -> Point:
+def point_of(checkpoint: Checkpoint, model: nn.Module, name: str) -> Point:
+    """A checkpoint as a point in the parameter space of a model."""
     parameters, buffers = match(checkpoint, model)
     space = ParameterSpace.of(parameters.items())
     return Point(
@@ -183,7 +188,7 @@ def _live_point(module: nn.Module, model: nn.Module, index: int) -> Point:
     state = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     name = type(module).__name__ + (f"#{index + 1}" if index else "")
     checkpoint = Checkpoint(state, Path(name), "live module")
-    return replace(_point(checkpoint, model, name), source=f"live {type(module).__name__}")
+    return replace(point_of(checkpoint, model, name), source=f"live {type(module).__name__}")
 
 
 def measure(landscape: Landscape, point: Point) -> Measured:
@@ -191,22 +196,3 @@ def measure(landscape: Landscape, point: Point) -> Measured:
     loss = check_finite(landscape, point)
     errors = landscape.errors(point.vector[None])
     return Measured(loss, None if errors is None else float(errors[0]))
-
-
-def partner_opener(landscape: Landscape, points: Sequence[Point], *, trust: bool = False) -> Callable[[str], Point]:
-    """A function that opens a further point of a landscape, from a file that an option names."""
-
-    def open_partner(name: str) -> Point:
-        if not isinstance(landscape, NetworkLandscape):
-            raise UsageError(f"{landscape.info.name} is not a network: {name} cannot be a point of it")
-        paths = expand([name])
-        if len(paths) != 1:
-            raise UsageError(f"{name} holds {len(paths)} checkpoints, a partner is one: name the file")
-        own = point_ids(paths)[0]
-        taken = own in {point.id for point in points}
-        point = _point(
-            read(paths[0], registry().formats, trust=trust), landscape.function.model, f"{own}#2" if taken else own
-        )
-        return point.to(landscape.device, landscape.dtype)
-
-    return open_partner

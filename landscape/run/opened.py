@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,13 @@ from torch import Tensor
 
 from landscape.analysis import Result
 from landscape.errors import UsageError
-from landscape.run.store import RunStore, read_whole
+from landscape.parameters import Point
+from landscape.run.store import RunStore, read_record, read_whole
 
 __all__ = ["Run", "open_run"]
+
+SHOWN = 10
+"""So many results are named where one is not found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,30 +62,69 @@ class Run:
             if result.analysis == analysis and (not points or set(points) == set(result.points)):
                 return result
         of = f" of {' and '.join(points)}" if points else ""
-        raise UsageError(f"{self.directory} holds no {analysis} result{of}. It holds {self._contents()}")
+        raise UsageError(f"{self.directory} holds no {analysis} result{of}. It holds {self._contents}")
 
     def path(self, first: str, second: str) -> Tensor:
         """The knots of the stored path between two points, shape ``(m, P)``, from ``first`` to ``second``.
 
         Of several, with other options or seeds, the one with the lowest ``max_loss``.
         """
-        pair = {first, second}
-        found = [result for result in self.results if set(result.points) == pair and "path" in result.vectors]
-        if not found:
-            raise UsageError(
-                f"{self.directory} holds no path between {first} and {second}. It holds {self._contents()}"
-            )
-        lowest = min(found, key=lambda result: float(str(result.summary.get("max_loss", "inf"))))
-        knots = lowest.vectors["path"]
-        return knots if lowest.points[0] == first else knots.flip(0)
+        knots = self._lowest("points", (first, second), self._records)
+        if knots is None:
+            raise self._no_path(first, second)
+        return knots
 
+    def path_between(self, first: Point, second: Point) -> Tensor:
+        """As ``path``, between points of the same content or, where there are none, of the same ids.
+
+        Paths that were themselves begun from one in this run are left aside, so that a call which begins here and is
+        stored here finds its own result when it is made again.
+        """
+        here = self.directory.resolve()
+        own = [one for one in self._records if not _begun_in(one[1], here)]
+        for name, ends in (("hashes", (first.hash, second.hash)), ("points", (first.id, second.id))):
+            knots = self._lowest(name, ends, own)
+            if knots is not None:
+                return knots
+        raise self._no_path(first.id, second.id)
+
+    @cached_property
+    def _records(self) -> list[tuple[Path, dict[str, Any]]]:
+        """The folder and the record of each result."""
+        folders = sorted(file.parent for file in self.directory.glob("results/*/result.json"))
+        return [(folder, record) for folder in folders if (record := read_record(folder)) is not None]
+
+    def _lowest(
+        self, name: str, ends: tuple[str, str], records: Sequence[tuple[Path, dict[str, Any]]]
+    ) -> Tensor | None:
+        """The knots of the lowest path of which the record gives these ends under a name, in their order."""
+        pairs = [one for one in records if len(one[1][name]) == 2 and set(one[1][name]) == set(ends)]
+        for folder, record in sorted(pairs, key=lambda one: float(str(one[1]["summary"].get("max_loss", "inf")))):
+            result = read_whole(folder)
+            if result is not None and "path" in result.vectors:
+                knots = result.vectors["path"]
+                return knots if record[name][0] == ends[0] else knots.flip(0)
+        return None
+
+    def _no_path(self, first: str, second: str) -> UsageError:
+        return UsageError(f"{self.directory} holds no path between {first} and {second}. It holds {self._contents}")
+
+    @property
     def _contents(self) -> str:
-        return ", ".join(f"{r.analysis} {'–'.join(r.points)}" for r in self.results) or "nothing"
+        names = [f"{record['analysis']} {'–'.join(record['points'])}" for _, record in self._records]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        return ", ".join(names[:SHOWN]) + more or "nothing"
+
+
+def _begun_in(record: Mapping[str, Any], directory: Path) -> bool:
+    """Whether a result's search was begun from a path in a directory."""
+    start = record["options"].get("start")
+    return isinstance(start, str) and Path(start).expanduser().resolve() == directory
 
 
 def open_run(directory: str | Path) -> Run:
     """The run in a directory that ``landscape analyze`` or :func:`landscape.analyze` wrote."""
-    path = Path(directory)
+    path = Path(directory).expanduser()
     if not (path / "manifest.json").exists():
         raise UsageError(f"{path} is not a run: it has no manifest.json. Name the folder given to --out")
     return Run(path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,10 +12,10 @@ import torch
 from torch import nn
 
 from landscape.analysis import resolve
-from landscape.checkpoints.building import build, locate
+from landscape.checkpoints.building import build, locate, with_argument
 from landscape.checkpoints.recipe import Recipe, Spec
-from landscape.errors import CheckpointError, LandscapeError, UsageError, did_you_mean
-from landscape.landscapes.batches import materialise
+from landscape.errors import CheckpointError, LandscapeError, UsageError, did_you_mean, one_line
+from landscape.landscapes.batches import Batches, data_module_types, has_split, materialise
 from landscape.landscapes.batchnorm import POLICIES
 from landscape.landscapes.checks import check_deterministic
 from landscape.landscapes.network import NetworkLandscape
@@ -43,7 +44,8 @@ class LoadOptions:
     bn
         Batch-norm statistics away from the checkpoints: ``recalibrate`` on the data, ``frozen`` or ``interpolate``.
     split
-        ``train``, ``val`` or ``test``.
+        ``train``, ``val`` or ``test``. With ``train``, analyses may also evaluate on the validation data where there
+        are some.
     batch_size
         Samples in a mini-batch; default: the loader's own, else 128.
     max_samples
@@ -121,18 +123,40 @@ class Rebuilder:
                 "no data to evaluate the loss on. Name them: --data PKG.MOD:FN or --data FILE.py:FN "
                 "(a LightningDataModule, a Dataset, a DataLoader, tensors, or a function that returns one)"
             )
-        batches = materialise(
-            self._seeded(self.recipe.data),
-            split=options.split,
+        drawn = partial(
+            materialise,
             batch_size=options.batch_size,
             max_samples=options.max_samples,
             seed=options.seed,
             device=device,
             dtype=dtype,
         )
+        data = self._seeded(self.recipe.data)
         return NetworkLandscape(
-            model, objective, batches, batch_norm=options.bn, factory=self._factory(), device=device, dtype=dtype
+            model,
+            objective,
+            drawn(data, split=options.split),
+            batch_norm=options.bn,
+            factory=self._factory(),
+            validation=partial(self._validation, self._held_out(data), drawn) if options.split == "train" else None,
+            device=device,
+            dtype=dtype,
         )
+
+    def _held_out(self, data: Any) -> Spec | None:
+        """What builds the validation data: the LightningDataModule itself, or what is called with ``split="train"``."""
+        if isinstance(data, data_module_types()):
+            return self.recipe.data if has_split(data, "val") else None
+        spec = self.recipe.data
+        return spec and with_argument(spec, "split", "train", "val", trust=self.options.trust)
+
+    def _validation(self, spec: Spec | None, drawn: Callable[..., Batches]) -> Batches | None:
+        """The validation data, left out with a warning where they are offered and cannot be drawn."""
+        try:
+            return None if spec is None else drawn(self._seeded(spec), split="val")
+        except LandscapeError as error:
+            warnings.warn(f"no validation data: {one_line(error)}", stacklevel=2)
+            return None
 
     def _factory(self) -> partial[Any] | None:
         """Builds the model anew; None where there is only the one object in memory."""

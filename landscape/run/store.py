@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import xarray as xr
 from safetensors import SafetensorError
@@ -33,9 +33,11 @@ from landscape.checkpoints.replacing import replaced
 from landscape.errors import UsageError, one_line
 from landscape.registry import registry
 
-__all__ = ["SCHEMA", "RunStore", "read_whole", "write_atomically"]
+__all__ = ["SCHEMA", "RunStore", "read_record", "read_whole", "write_atomically"]
 
 SCHEMA = 1
+
+T = TypeVar("T")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -197,10 +199,19 @@ def _load(path: Path) -> dict[str, Tensor] | None:
 
 def read_whole(folder: Path) -> Result | None:
     """A result from its folder; None, with a warning, where it was damaged from outside: its call makes it anew."""
+    return _unless_damaged(_result, folder)
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """What a result's folder says of it, its arrays and vectors not read; None, with a warning, where it is damaged."""
+    return _unless_damaged(_record, folder)
+
+
+def _unless_damaged(read: Callable[[Path], T], folder: Path) -> T | None:
     try:
-        return read_result(folder)
+        return read(folder)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        warnings.warn(f"{folder} is damaged ({one_line(error)}): it is left out, to be computed again", stacklevel=3)
+        warnings.warn(f"{folder} is damaged ({one_line(error)}): it is left out, to be computed again", stacklevel=4)
         return None
 
 
@@ -209,13 +220,20 @@ def _plotters() -> set[str | None]:
     return {analysis.plot for analysis in registry().analyses.values()}
 
 
-def read_result(folder: Path) -> Result:
-    """A result from its folder."""
+def _record(folder: Path) -> dict[str, Any]:
     record = json.loads((folder / "result.json").read_text())
     if record["schema"] != SCHEMA:
         raise UsageError(
             f"{folder} was written by another version (schema {record['schema']}, this one reads {SCHEMA})"
         )
+    missing = {"analysis", "points", "hashes", "summary", "options"} - set(record)
+    if missing:
+        raise ValueError(f"it does not say {', '.join(sorted(missing))}")
+    return dict(record)
+
+
+def _result(folder: Path) -> Result:
+    record = _record(folder)
     with xr.open_dataset(folder / record["data"], engine="h5netcdf") as file:
         data = file.load()
     return Result(

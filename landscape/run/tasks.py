@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Any
 
-from landscape.analysis import Analysis, Result
+from landscape.analysis import Analysis, Files, Result
 from landscape.errors import UsageError, did_you_mean
 from landscape.landscapes.protocol import Landscape
-from landscape.parameters import Point
+from landscape.parameters import Point, content_hash
 
 __all__ = ["Group", "Request", "Task", "form_groups", "make_options", "plain_options", "satisfies", "task_key"]
 
@@ -70,10 +70,19 @@ def _is_budget(name: str) -> bool:
     return name.startswith("max_")
 
 
-def task_key(landscape: Landscape, group: Group, analysis: Analysis, options: Any, seed: int, role: str = "run") -> str:
+def task_key(
+    landscape: Landscape,
+    group: Group,
+    analysis: Analysis,
+    options: Any,
+    seed: int,
+    role: str = "run",
+    files: Files | None = None,
+) -> str:
     """The identity of a result: a hash of all that fixes it, budgets, device and chunking left out.
 
-    ``role`` tells the result of ``combine`` from those of ``run``.
+    What options name by file enters by content, where ``files`` opens it. ``role`` tells the result of ``combine`` from
+    those of ``run``.
     """
     identity = {
         "points": [point.hash for point in group],
@@ -82,9 +91,25 @@ def task_key(landscape: Landscape, group: Group, analysis: Analysis, options: An
         "dtype": str(landscape.dtype),
         "seed": seed,
         "analysis": [analysis.name, analysis.version, role],
-        "options": {name: value for name, value in plain_options(options).items() if not _is_budget(name)},
+        "options": {
+            name: value for name, value in _with_contents(options, group, files).items() if not _is_budget(name)
+        },
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _with_contents(options: Any, group: Group, files: Files | None) -> dict[str, Any]:
+    """The options' fields as plain values, with what is in the files that they name (see ``Analysis.options``)."""
+    plain = plain_options(options)
+    for field in dataclasses.fields(options):
+        names, value = field.metadata.get("names"), plain[field.name]
+        if files is None or names is None or value is None:
+            continue
+        if names == "mapping":
+            plain[field.name] = _plain(files.mapping(value))
+        elif names == "path" and len(group) == 2:
+            plain[field.name] = content_hash({"": files.path(value, *group)})
+    return plain
 
 
 def satisfies(stored: Result, options: Any) -> bool:

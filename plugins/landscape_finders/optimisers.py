@@ -9,7 +9,7 @@ from torch import Tensor
 
 __all__ = ["Moments", "adam", "momentum"]
 
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+_BETA1, _EPSILON = 0.9, 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +26,12 @@ class Moments:
         return cls(torch.zeros_like(images), torch.zeros_like(images))
 
 
-def adam(gradients: Tensor, moments: Moments) -> tuple[Tensor, Moments]:
+def adam(gradients: Tensor, moments: Moments, beta2: float = 0.999) -> tuple[Tensor, Moments]:
     """The step of Adam at rate 1, downhill (Kingma & Ba 2015, algorithm 1), and the new moments."""
     updates = moments.updates + 1
     first = torch.lerp(moments.first, gradients, 1 - _BETA1)
-    second = torch.lerp(moments.second, gradients.square(), 1 - _BETA2)
-    size = (second / (1 - _BETA2**updates)).sqrt() + _EPSILON
+    second = torch.lerp(moments.second, gradients.square(), 1 - beta2)
+    size = (second / (1 - beta2**updates)).sqrt() + _EPSILON
     return -first / (1 - _BETA1**updates) / size, Moments(first, second, updates)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AutonebOptions", "Draxler2018Options", "LinearOptions"]
+__all__ = ["AutonebOptions", "BezierAutonebOptions", "Draxler2018Options", "LinearOptions"]
 
 
 def _check_search(max_gradients: int, connected_below: float | None, tolerance: float | None) -> None:
@@ -113,3 +113,46 @@ class Draxler2018Options:
 
     def __post_init__(self) -> None:
         _check_search(self.max_gradients, self.connected_below, self.tolerance)
+
+
+@dataclass(frozen=True)
+class BezierAutonebOptions:
+    """Options of the curve that a growing string goes on from where it is not low enough.
+
+    Attributes
+    ----------
+    max_gradients
+        Budget: gradient evaluations of a pair, images x mini-batches.
+    climb
+        Whether the highest point of the path is then moved to the saddle, with full-data gradients. The string then
+        runs in any case, and a quarter of what the curve left is kept for the climb.
+    connected_below
+        Stop as soon as the barrier is below this, in units of the loss. Where it is not given, the string goes on from
+        the curve if the barrier is above a hundredth of the straight line's, and then takes what is left of the budget.
+    tolerance
+        What counts as no change of the barrier, and how close its maximum is bracketed, in units of the loss; by
+        default a thousandth of the straight line's barrier.
+    curve_share
+        Which part of the budget the curve may take.
+    free_points
+        Control points of the curve between the ends.
+    images
+        Images of the string between the ends at its start.
+    """
+
+    max_gradients: int = 8000
+    climb: bool = False
+    connected_below: float | None = None
+    tolerance: float | None = None
+    curve_share: float = 0.25
+    free_points: int = 1
+    images: int = 5
+
+    def __post_init__(self) -> None:
+        _check_search(self.max_gradients, self.connected_below, self.tolerance)
+        if not 0 < self.curve_share < 1:
+            raise ValueError(f"curve_share must be between 0 and 1, got {self.curve_share}")
+        if self.free_points < 1:
+            raise ValueError(f"free_points must be at least 1, got {self.free_points}")
+        if not 1 <= self.images <= AutonebOptions.max_images:
+            raise ValueError(f"images must be from 1 to {AutonebOptions.max_images}, got {self.images}")

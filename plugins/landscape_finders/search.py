@@ -75,8 +75,8 @@ def grown(landscape: Landscape, begin: Beginning, search: StringSearch, task: Co
 
 
 def _images(landscape: Landscape, begin: Beginning, search: StringSearch) -> Tensor:
-    """The first knots: those of the path that was given, else a few on the line."""
-    if begin.given:
+    """The first knots: those of the path that was given, if they are enough, else a few on it or on the line."""
+    if begin.given and len(begin.knots) > search.images + 1:
         return begin.knots
     return resampled(landscape, begin.knots, torch.linspace(0, 1, search.images + 2, dtype=torch.float64))
 

@@ -16,6 +16,8 @@ from landscape.paths import Path, Search, measuring_line, straight, together
 
 __all__ = ["Beginning", "MiniBatches", "beginning", "each_pair"]
 
+_SPENT = ("gradient_evaluations", "energy_evaluations")
+
 SearchOfPair = Callable[[Landscape, Point, Point, Context], Search[Path]]
 """``search(landscape, a, b, task)``: the landscape is anchored at both ends, the task's context is the pair's own."""
 
@@ -59,7 +61,7 @@ class Beginning:
     tolerance
         What counts as no change of the barrier, in units of the loss.
     knots
-        The path that was given to start from or stored under a smaller budget; else the line's.
+        The path stored under a smaller budget, or given to start from; else the line's.
     given
         Whether there was such a path.
     gradient_evaluations, energy_evaluations
@@ -93,14 +95,14 @@ def beginning(landscape: Landscape, a: Point, b: Point, task: Context, tolerance
         text = "the straight line has no barrier to lower"
         return Beginning(line, tolerance or 0.0, knots, answer=replace(path, messages=(text,)))
     tolerance = tolerance or 1e-3 * line.barrier
+    previous = task.previous
+    if previous is not None:
+        stored = _between(previous.vectors["path"], ends)
+        gradients, energies = (int(str(previous.summary[name])) for name in _SPENT)
+        return Beginning(line, tolerance, stored, True, gradients, energies)
     if task.start is not None:
         return Beginning(line, tolerance, _between(task.start, ends), True, energy_evaluations=spent)
-    previous = task.previous
-    if previous is None:
-        return Beginning(line, tolerance, knots, energy_evaluations=spent)
-    gradients, energies = (int(str(previous.summary[name])) for name in ("gradient_evaluations", "energy_evaluations"))
-    stored = _between(previous.vectors["path"], ends)
-    return Beginning(line, tolerance, stored, True, gradients, energies)
+    return Beginning(line, tolerance, knots, energy_evaluations=spent)
 
 
 def _between(knots: Tensor, ends: Tensor) -> Tensor:

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-import torch
-import xarray as xr
+from torch import Tensor
 
-from landscape.analysis import Context, Result, resolve
+from landscape.analysis import Context, PathFinder, Result, resolve
+from landscape.errors import LandscapeError, UsageError
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path, alone, energies_at, errors_along, measured_line, straight
+from landscape.paths import Path, Search, alone, energies_along, errors_along, measuring_line, straight, together
+from landscape.symmetry.groups import Symmetry
+from landscape_neb.aligning import found_symmetry
+from landscape_neb.dataset import Curves, dataset
+from landscape_neb.ends import Ends, Slope, aligned, slopes_at
 from landscape_neb.finding import chosen
 from landscape_neb.options import NebOptions
-from landscape_neb.partner import is_made, same_minimum
+from landscape_neb.plane import measuring_plane
+from landscape_neb.saddle import saddle_of
+from landscape_neb.verdict import messages_of, with_jump
 
 __all__ = ["run"]
 
-_BESIDE = 1e-6  # in time: so close to an end only a jump can change the energy
+T = TypeVar("T")
+
+_SAME_END = 1e-4  # of the distance of the ends: what storing may have rounded
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A pair before its path is searched: what it is, its lines, how steep the loss is at its ends."""
+
+    index: int
+    ends: Ends
+    line: Path
+    aligned_line: Path | None
+    slopes: tuple[Slope, ...]
 
 
 def run(
@@ -28,31 +48,169 @@ def run(
     *,
     context: Context | None = None,
 ) -> Iterator[tuple[int, Result | Exception]]:
-    """The minimum-energy path of each pair as it is found.
+    """The minimum-energy path of each pair as it is found; all pairs are advanced together.
 
-    Beyond the finder's budget a pair costs about 50 energies for the line and ten for each image of the final path,
-    twice that where the objective knows an error.
+    Beyond the finder's budget a pair costs three gradients, about 50 energies for each line and 100 to 300 for the
+    final path, twice that where the objective knows an error, again where there are validation data.
     """
     options, context = options or NebOptions(), context or Context()
-    finder, finder_options = chosen(options, context)
-    for index, path in resolve(finder.find)(landscape, groups, finder_options, context=context):
+    finder, finder_options = chosen(options, len(groups), context)
+    pairs: list[Pair] = []
+    for index, prepared in _prepared(landscape, groups, options, context):
+        if isinstance(prepared, Pair):
+            pairs.append(prepared)
+        else:
+            yield index, prepared
+    if not pairs:
+        return
+    for place, path in _searched(landscape, pairs, finder, finder_options, options, context):
+        pair = pairs[place]
         if isinstance(path, Exception):
-            yield index, path
+            yield pair.index, path
             continue
-        pair = groups[index]
-        between = landscape.anchored(pair)
-        rng = context.task(index).rng
-        line = measured_line(between, straight(between, pair[0].vector, pair[1].vector, rng), options.tolerance)
-        path = _checked_at_ends(between, line, path, options)
-        yield index, _result(between, pair, _with_errors(between, line), _with_errors(between, path), options)
+        try:
+            yield pair.index, _result(landscape, pair, path, options, context)
+        except LandscapeError as error:
+            yield pair.index, error
 
 
-def _with_errors(landscape: Landscape, path: Path) -> Path:
-    return replace(path, errors=alone(landscape, errors_along(landscape, path.points, path.times)))
+def _prepared(
+    landscape: Landscape, groups: Sequence[Sequence[Point]], options: NebOptions, context: Context
+) -> Iterator[tuple[int, Pair | LandscapeError]]:
+    """Each pair aligned and its lines measured; for one that cannot be, why."""
+    symmetry = Symmetry() if options.align == "none" else found_symmetry(landscape, options, context)
+    ends: dict[int, Ends] = {}
+    for index, group in enumerate(groups):
+        try:
+            ends[index] = aligned(landscape, group, symmetry, options, context.seed)
+        except LandscapeError as error:
+            yield index, error
+    given = {i: pair.given for i, pair in ends.items()}
+    moved = {i: pair.used for i, pair in ends.items() if pair.used[1] is not pair.given[1]}
+    lines = _lines(landscape, given, options, context)
+    aligned_lines = _lines(landscape, moved, options, context)
+    slopes = _together(
+        landscape, {i: pair.used for i, pair in ends.items()}, lambda between, i: slopes_at(between, ends[i].used)
+    )
+    for index, pair in ends.items():
+        line, aligned_line, steep = lines[index], aligned_lines.get(index), slopes[index]
+        if isinstance(line, LandscapeError):
+            yield index, line
+        elif isinstance(aligned_line, LandscapeError):
+            yield index, aligned_line
+        elif isinstance(steep, LandscapeError):
+            yield index, steep
+        else:
+            yield index, Pair(index, pair, line, aligned_line, steep)
 
 
-def _result(landscape: Landscape, pair: Sequence[Point], line: Path, path: Path, options: NebOptions) -> Result:
-    partner = options.partner if is_made(pair[1]) else ""
+def _lines(
+    landscape: Landscape, ends: Mapping[int, tuple[Point, Point]], options: NebOptions, context: Context
+) -> dict[int, Path | LandscapeError]:
+    def search(between: Landscape, index: int) -> Search[Path]:
+        return _measured_line(between, ends[index], options, context.task(index))
+
+    return _together(landscape, ends, search)
+
+
+def _together(
+    landscape: Landscape, ends: Mapping[int, tuple[Point, Point]], search: Callable[[Landscape, int], Search[T]]
+) -> dict[int, T | LandscapeError]:
+    """What a search of each pair returns, by the pair's number."""
+    numbers = list(ends)
+    between = [landscape.anchored(ends[number]) for number in numbers]
+    searches = [search(one, number) for one, number in zip(between, numbers, strict=True)]
+    return {numbers[place]: result for place, result in together(between, searches)}
+
+
+def _measured_line(landscape: Landscape, ends: tuple[Point, Point], options: NebOptions, task: Context) -> Search[Path]:
+    knots = straight(landscape, ends[0].vector, ends[1].vector, task.rng)
+    line = yield from measuring_line(landscape, knots, options.tolerance)
+    return (yield from _with_errors(landscape, line))
+
+
+def _with_errors(landscape: Landscape, path: Path) -> Search[Path]:
+    errors = yield from errors_along(landscape, path.points, path.times)
+    return replace(path, errors=errors)
+
+
+def _searched(
+    landscape: Landscape,
+    pairs: Sequence[Pair],
+    finder: PathFinder,
+    finder_options: object,
+    options: NebOptions,
+    context: Context,
+) -> Iterator[tuple[int, Path | Exception]]:
+    tasks = [context.task(pair.index) for pair in pairs]
+    starts: tuple[Tensor | None, ...] = ()
+    if options.start is not None:
+        starts = tuple(_start(options.start, pair.ends, context) for pair in pairs)
+    within = replace(context, keys=tuple(task.key for task in tasks), starts=starts)
+    used = [pair.ends.used for pair in pairs]
+    yield from resolve(finder.find)(landscape, used, finder_options, context=within)
+
+
+def _start(source: str, ends: Ends, context: Context) -> Tensor:
+    """The path stored in a run between the given points, which has to end where this call's paths do."""
+    knots = context.open_path(source, *ends.given)
+    a, b = (end.vector for end in ends.used)
+    apart = max(float((knots[0].to(a) - a).norm()), float((knots[-1].to(b) - b).norm()))
+    if apart > _SAME_END * ends.distance_aligned:
+        raise UsageError(
+            f"--neb.start {source}: the path stored there between {ends.given[0].id} and {ends.given[1].id} has other "
+            "ends: take its --neb.align and --seed, and the points in its order"
+        )
+    return knots
+
+
+def _result(landscape: Landscape, pair: Pair, path: Path, options: NebOptions, context: Context) -> Result:
+    task, between = context.task(pair.index), landscape.anchored(pair.ends.used)
+    line = pair.aligned_line or pair.line
+    path, jump = with_jump(between, alone(between, _with_errors(between, path)), line, options)
+    inside = 0 < path.saddle_time < 1
+    saddle = saddle_of(between, path, options.saddle_eigenvalues, task.rng) if inside else None
+    side = _side(landscape, options) if path.length > 0 else 0
+    curves = Curves(
+        line=pair.line,
+        aligned_line=pair.aligned_line,
+        path=path,
+        validation=_on_validation(context.validation, pair, path),
+        saddle=saddle,
+        plane=alone(between, measuring_plane(between, path.points, side, task.rng)) if side else None,
+    )
+    return Result(
+        data=dataset(landscape, curves),
+        summary=_summary(landscape, pair, curves, options),
+        converged=path.converged,
+        messages=messages_of(pair.ends, pair.slopes, curves, jump, options),
+        vectors={"path": path.points},
+        budget_spent=path.budget_spent,
+    )
+
+
+def _side(landscape: Landscape, options: NebOptions) -> int:
+    """Points per side of the plane's grid, 0 for no plane."""
+    if options.plane is not None:
+        return options.plane
+    return 15 if 15**2 * landscape.num_batches <= options.max_gradients and landscape.space.dim > 1 else 0
+
+
+def _on_validation(validation: Landscape | None, pair: Pair, path: Path) -> Mapping[str, tuple[Tensor, Tensor | None]]:
+    """Energies and errors of path and raw line on data that were not trained on."""
+    if validation is None:
+        return {}
+    found = {}
+    for suffix, curve, ends in (("", path, pair.ends.used), ("_linear", pair.line, pair.ends.given)):
+        between = validation.anchored(ends)
+        energies = alone(between, energies_along(between, curve.points, curve.times))
+        found[suffix] = energies, alone(between, errors_along(between, curve.points, curve.times))
+    return found
+
+
+def _summary(landscape: Landscape, pair: Pair, curves: Curves, options: NebOptions) -> dict[str, float | int | str]:
+    path, line, aligned_line, ends = curves.path, curves.line, curves.aligned_line, pair.ends
+    lines = (line,) if aligned_line is None else (line, aligned_line)
     summary: dict[str, float | int | str] = {
         "max_loss": path.max_loss,
         "max_loss_linear": line.max_loss,
@@ -62,64 +220,23 @@ def _result(landscape: Landscape, pair: Sequence[Point], line: Path, path: Path,
         "saddle_time": path.saddle_time,
         "length": path.length,
         "length_linear": line.length,
+        "distance": ends.distance,
         "gradient_evaluations": path.gradient_evaluations,
-        "energy_evaluations": path.energy_evaluations + line.energy_evaluations,
+        "energy_evaluations": path.energy_evaluations + sum(line.energy_evaluations for line in lines),
         "bracket": path.bracket,
         "finder": options.preset or options.finder,
+        "align": ends.align,
     }
-    return Result(
-        data=_data(landscape, line, path),
-        summary=summary | ({"partner": partner} if partner else {}),
-        converged=path.converged,
-        messages=_messages(pair, path, options),
-        vectors={"path": path.points},
-        budget_spent=path.budget_spent,
-    )
-
-
-def _checked_at_ends(landscape: Landscape, line: Path, path: Path, options: NebOptions) -> Path:
-    """The path with a message where the energy jumps next to an end, as batch-norm statistics can make it.
-
-    A barrier over the ends is then off by the jump. Costs two energies where one is suspected.
-    """
-    ends, inside = path.energies[[0, -1]], path.energies[[1, -2]]
-    tolerance = max(options.tolerance or 1e-3 * line.barrier, 1e-3 * float(ends.abs().max()))
-    if float((inside - ends).abs().max()) <= tolerance:
-        return path
-    beside = energies_at(landscape, path.points, torch.tensor([_BESIDE, 1 - _BESIDE], dtype=torch.float64))
-    path = replace(path, energy_evaluations=path.energy_evaluations + 2)
-    if float((beside - ends).abs().max()) <= tolerance:
-        return path
-    pairs = [f"{float(end):.4g} at it, {float(near):.4g} beside it" for end, near in zip(ends, beside, strict=True)]
-    text = f"the loss jumps at the ends ({'; '.join(pairs)}): batch norm has the checkpoints' own statistics there"
-    return replace(path, messages=(*path.messages, f"{text}, and barriers are over those; compare --bn frozen"))
-
-
-def _messages(pair: Sequence[Point], path: Path, options: NebOptions) -> tuple[str, ...]:
-    """What the reader has to know: first that a partner was made, then the verdict, then how to go on."""
-    made = (pair[1].source,) if is_made(pair[1]) else ()
-    same = ("both ends are the same minimum to a thousandth of their size",) if same_minimum(*pair) else ()
-    unfinished = path.budget_spent and not path.converged
-    more = (f"to go on from here: --neb.max-gradients {2 * options.max_gradients}",) if unfinished else ()
-    return made + same + path.messages + more
-
-
-def _data(landscape: Landscape, line: Path, path: Path) -> xr.Dataset:
-    loss = {"long_name": "mean loss", "units": landscape.info.objective}
-    arc = {"long_name": "normalised arc length", "units": "1"}
-    data = xr.Dataset(
-        {
-            "energy": ("time", path.energies.numpy(), {**loss, "long_name": f"{loss['long_name']} on the path"}),
-            "energy_linear": (
-                "time_linear",
-                line.energies.numpy(),
-                {**loss, "long_name": f"{loss['long_name']} on the line"},
-            ),
-        },
-        coords={"time": ("time", path.times.numpy(), arc), "time_linear": ("time_linear", line.times.numpy(), arc)},
-    )
-    for suffix, curve in (("", path), ("_linear", line)):
-        if curve.errors is not None:
-            attributes = {"long_name": "fraction of wrong answers", "units": "1"}
-            data[f"error{suffix}"] = (f"time{suffix}", curve.errors.numpy(), attributes)
-    return data
+    if aligned_line is not None:
+        summary |= {"barrier_linear_aligned": aligned_line.barrier, "barrier_aligned": path.barrier}
+    if ends.align != "none":
+        summary["distance_aligned"] = ends.distance_aligned
+    if path.errors is not None:
+        summary["max_error"] = float(path.errors.max())
+    if landscape.info.batch_norm:
+        summary["bn"] = landscape.info.batch_norm
+    if curves.saddle is not None:
+        summary["saddle_gradient_norm"] = curves.saddle.gradient_norm
+        if len(curves.saddle.eigenvalues):
+            summary["saddle_index"] = curves.saddle.index
+    return summary | ({"partner": options.partner} if ends.is_made else {})

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from landscape.analysis import Context
-from landscape.errors import AnalysisError
+from landscape.errors import AnalysisError, UsageError
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
+from landscape.symmetry.align import permuted_copy
+from landscape_neb.aligning import found_symmetry
 from landscape_neb.options import NebOptions
 
-__all__ = ["complete", "is_made", "retrain", "same_minimum"]
+__all__ = ["complete", "is_made", "retrain"]
 
-_RETRAINED, _OPENED = "~retrained", "~partner"
+_RETRAINED, _PERMUTED, _OPENED = "~retrained", "~permuted", "~partner"
 _MADE = "one checkpoint: its partner "  # how the source of a made point begins
 _COMPARABLE = 1.1  # times the given loss
 _RATE = 0.05  # first learning rate, in units of the root-mean-square coordinate
@@ -32,13 +34,34 @@ def complete(
     *,
     context: Context | None = None,
 ) -> list[Point]:
-    """The given point and its partner: trained from a new start, or opened from the file that ``partner`` names."""
+    """The given point and its partner: trained anew, with its units permuted, or from the file or folder named."""
     options, context = options or NebOptions(), context or Context()
     (given,) = points
-    if options.partner != "retrain":
-        opened = context.open_point(options.partner)
-        text = f"{_MADE}is {options.partner}"
-        return [given, replace(opened, id=f"{opened.id}{_OPENED}", source=text)]
+    if options.partner == "retrain":
+        return [given, _retrained(landscape, given, options, context)]
+    if options.partner == "permuted":
+        return [given, _permuted(landscape, given, options, context)]
+    opened = [point for point in context.open_points(options.partner) if point.hash != given.hash]
+    if not opened:
+        raise UsageError(f"--neb.partner {options.partner}: holds no other checkpoint than the given one; name another")
+    text = f"{_MADE}is {options.partner}"
+    return [given, *(replace(point, id=f"{point.id}{_OPENED}", source=text) for point in opened)]
+
+
+def _permuted(landscape: Landscape, given: Point, options: NebOptions, context: Context) -> Point:
+    """A copy of the point with the units of each layer in another order: the same function elsewhere."""
+    symmetry = found_symmetry(landscape, options, context)
+    if not symmetry.groups:
+        reason = f": {symmetry.messages[0]}" if symmetry.messages else ""
+        raise AnalysisError(f"{landscape.info.name} has no units that can be permuted{reason}; take --neb.partner FILE")
+    copy = permuted_copy(landscape, given, symmetry, context.rng)
+    units = ", ".join(str(group.size) for group in symmetry.groups)
+    return replace(
+        copy, id=f"{given.id}{_PERMUTED}", source=f"{_MADE}is a permuted copy of it (groups of {units} units)"
+    )
+
+
+def _retrained(landscape: Landscape, given: Point, options: NebOptions, context: Context) -> Point:
     key = "|".join(("partner", given.hash, landscape.space.fingerprint, landscape.info.fingerprint))
     key += f"|{landscape.dtype}|{context.seed}|{options.max_partner_gradients}"
 
@@ -50,18 +73,12 @@ def complete(
     text = f"{_MADE}was retrained from a new start to loss {loss:.4g} in {steps} steps"
     if loss > _comparable(wanted):
         text += f" (the given one has {wanted:.4g})"
-    return [given, Point(made["vector"].to(given.vector), id=f"{given.id}{_RETRAINED}", source=text)]
+    return Point(made["vector"].to(given.vector), id=f"{given.id}{_RETRAINED}", source=text)
 
 
 def is_made(point: Point) -> bool:
     """Whether a point came from ``complete`` and not from the call."""
     return point.source.startswith(_MADE)
-
-
-def same_minimum(a: Point, b: Point) -> bool:
-    """Whether two points differ by less than a thousandth of their size."""
-    size = max(float(a.vector.norm()), float(b.vector.norm()))
-    return float((a.vector - b.vector).norm()) < 1e-3 * size
 
 
 def _comparable(loss: float) -> float:

@@ -12,7 +12,7 @@ import pytest
 import torch
 import xarray as xr
 
-from landscape.analysis import Analysis, Context, Result
+from landscape.analysis import Analysis, Context, Cost, Result
 from landscape.errors import AnalysisError, UsageError
 from landscape.landscapes.analytic import AnalyticLandscape
 from landscape.landscapes.protocol import LandscapeInfo
@@ -82,6 +82,10 @@ def combined(results: Sequence[Result], *, context: Context) -> Result:
 def completed(landscape: Any, points: Sequence[Point], options: Options, *, context: Context) -> list[Point]:
     made = context.memo(f"partner of {points[0].hash}", lambda: {"vector": torch.full((2,), 7.0).double()})
     return [*points, Point(made["vector"], "made")]
+
+
+def completed_by_two(landscape: Any, points: Sequence[Point], options: Options, *, context: Context) -> list[Point]:
+    return [*points, *(Point(torch.full((2,), 7.0 + k).double(), f"made{k}") for k in range(2))]
 
 
 SINGLE = Analysis("single", "", Options, f"{HERE}:single")
@@ -217,6 +221,23 @@ def test_too_few_points_are_completed_once_or_refused(tmp_path: Path) -> None:
     assert [point.id for point in outcome.points] == ["p0", "made"]
 
 
+def test_a_point_with_several_partners_is_paired_with_each() -> None:
+    analysis = replace(BATCHED, complete=f"{HERE}:completed_by_two", combine=f"{HERE}:combined")
+    outcome = execute(setting(pairs="chain"), points(1), [Request(analysis, Options())])
+    assert list(values(outcome)) == [("p0", "made0"), ("p0", "made1"), ("p0", "made0", "made1")]
+    assert [point.id for point in outcome.points] == ["p0", "made0", "made1"]
+
+
+def alone(landscape: Any, points: Sequence[Point], options: Options, *, context: Context) -> list[Point]:
+    return list(points)
+
+
+def test_an_analysis_that_makes_no_partner_has_failed() -> None:
+    analysis = replace(BATCHED, complete=f"{HERE}:alone")
+    outcome = execute(setting(), points(1), [Request(analysis, Options())])
+    assert outcome.failed[0].error == "batched compares 2 points, its partner function gave 1"
+
+
 def test_combine_adds_one_result(tmp_path: Path) -> None:
     analysis = replace(SINGLE, combine=f"{HERE}:combined")
     outcome = execute(setting(RunStore.create(tmp_path)), points(), [Request(analysis, Options())])
@@ -269,6 +290,78 @@ def test_a_plugin_that_exits_has_failed() -> None:
 def test_cost_is_what_the_landscape_was_asked_for() -> None:
     outcome = execute(setting(), points(2), [Request(SINGLE, Options())])
     assert [entry.result.cost.energies for entry in outcome.entries] == [1, 1]
+
+
+def test_what_is_spent_is_shared_by_the_groups_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """12 energies for three groups, then 4 for the two left, then 1: 4, 4 + 2 and 4 + 2 + 1; seconds likewise."""
+    clock = iter([0.0, 6.0, 8.0, 9.0])
+    monkeypatch.setattr("landscape.run.finishing.time.perf_counter", lambda: next(clock))
+    outcome = execute(setting(), points(), [Request(replace(BATCHED, run=f"{HERE}:advancing"), Options())])
+    costs = [entry.result.cost for entry in outcome.entries]
+    assert [cost.energies for cost in costs] == [4, 6, 7]
+    assert [cost.seconds for cost in costs] == [2, 3, 4]
+
+
+def advancing(
+    landscape: Any, groups: Sequence[Sequence[Point]], options: Options, *, context: Context
+) -> Iterator[tuple[int, Result]]:
+    for index, spent in enumerate((12, 4, 1)):
+        landscape.energies(torch.zeros(spent, 2).double())
+        yield index, _result(groups[index], options, context.task(index))
+
+
+def test_a_group_that_fails_takes_its_share_with_it() -> None:
+    outcome = execute(setting(), points(), [Request(replace(BATCHED, run=f"{HERE}:failing_first"), Options())])
+    assert [entry.result.cost.energies for entry in outcome.entries] == [6, 6]
+    single = replace(SINGLE, run=f"{HERE}:failing_late")
+    outcome = execute(setting(), points(2), [Request(single, Options(fail_at="p0"))])
+    assert [entry.result.cost.energies for entry in outcome.entries] == [1]
+
+
+def failing_first(
+    landscape: Any, groups: Sequence[Sequence[Point]], options: Options, *, context: Context
+) -> Iterator[tuple[int, Result | Exception]]:
+    landscape.energies(torch.zeros(9, 2).double())
+    yield 1, AnalysisError("asked to fail")
+    landscape.energies(torch.zeros(6, 2).double())
+    yield 0, _result(groups[0], options, context.task(0))
+    yield 2, _result(groups[2], options, context.task(2))
+
+
+def failing_late(landscape: Any, points: Sequence[Point], options: Options, *, context: Context) -> Result:
+    landscape.energies(points[0].vector[None])
+    if points[0].id == options.fail_at:
+        raise AnalysisError("asked to fail")
+    return _result(points, options, context)
+
+
+def test_an_analysis_that_counts_for_itself_is_believed() -> None:
+    outcome = execute(setting(), points(), [Request(replace(BATCHED, run=f"{HERE}:counting"), Options())])
+    costs = [entry.result.cost for entry in outcome.entries]
+    assert [(cost.gradients, cost.hvps, cost.energies) for cost in costs] == [(1, 0, 5), (2, 0, 5), (3, 0, 5)]
+    assert all(0 < cost.seconds < 60 and cost.peak_memory_mb > 1 for cost in costs)
+
+
+def counting(
+    landscape: Any, groups: Sequence[Sequence[Point]], options: Options, *, context: Context
+) -> Iterator[tuple[int, Result]]:
+    for index, group in enumerate(groups):
+        landscape.energies(group[0].vector[None])
+        cost = Cost(seconds=1e6, gradients=index + 1.0, energies=5.0)
+        yield index, _result(group, options, context.task(index), cost=cost)
+
+
+def test_a_continued_result_has_the_cost_of_both_calls(tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path)
+    analysis = Analysis("budgeted", "", Options, f"{HERE}:spending")
+    for budget in (10, 20, 30):
+        (entry,) = execute(setting(store), points(1), [Request(analysis, Options(max_steps=budget))]).entries
+    assert entry.result.cost.energies == 60
+
+
+def spending(landscape: Any, points: Sequence[Point], options: Options, *, context: Context) -> Result:
+    landscape.energies(torch.zeros(options.max_steps, 2).double())
+    return _result(points, options, context, budget_spent=True)
 
 
 def test_options_refuse_what_they_do_not_know() -> None:

@@ -1,0 +1,105 @@
+"""The default finder: a Bezier curve, and a growing string from it where the curve is not low enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from landscape.analysis import Context
+from landscape.landscapes.protocol import Landscape
+from landscape.parameters import Point
+from landscape.paths import Path, Search, resampled
+from landscape_finders.autoneb import string_search
+from landscape_finders.bezier import BEZIER
+from landscape_finders.curve_search import CurveSearch, bent, measured
+from landscape_finders.options import AutonebOptions, BezierAutonebOptions
+from landscape_finders.options_curve import CurveOptions
+from landscape_finders.search import grown
+from landscape_finders.searching import Beginning, MiniBatches, beginning, each_pair
+from landscape_finders.string import is_packed
+
+__all__ = ["find"]
+
+_CONNECTED = 0.01  # of the straight line's barrier
+
+
+def find(
+    landscape: Landscape,
+    pairs: Sequence[Sequence[Point]],
+    options: BezierAutonebOptions | None = None,
+    *,
+    context: Context | None = None,
+) -> Iterator[tuple[int, Path | Exception]]:
+    """A low path between each pair, at most ``max_gradients`` gradient evaluations each.
+
+    A curve with a free point finds the valley of a network for a fraction of what a string takes, and often no more
+    is needed; a string bends as it must, and finds the saddle. All pairs advance together.
+    """
+    options, context = options or BezierAutonebOptions(), context or Context()
+    batches = MiniBatches(landscape.num_batches, context.seed)
+
+    def of_pair(between: Landscape, a: Point, b: Point, task: Context) -> Search[Path]:
+        begin = yield from beginning(between, a, b, task, options.tolerance)
+        return begin.answer or (yield from _searched(between, begin, options, batches, task))
+
+    return each_pair(landscape, pairs, context, of_pair)
+
+
+def _searched(
+    landscape: Landscape, begin: Beginning, options: BezierAutonebOptions, batches: MiniBatches, task: Context
+) -> Search[Path]:
+    level = _CONNECTED * begin.line.barrier if options.connected_below is None else options.connected_below
+    curve = None
+    if not begin.given and not is_packed(task.load()):
+        curve = yield from _curve(landscape, begin, options, batches, task)
+        if curve.barrier <= max(level, begin.tolerance) and not options.climb:
+            return replace(curve, messages=(_connected("a curve", curve, level, options),))
+        knots = resampled(landscape, curve.points, torch.linspace(0, 1, options.images + 2, dtype=torch.float64))
+        gradients, energies = curve.gradient_evaluations, curve.energy_evaluations
+        begin = replace(begin, knots=knots, given=True, gradient_evaluations=gradients, energy_evaluations=energies)
+    string = AutonebOptions(
+        max_gradients=options.max_gradients,
+        climb=options.climb,
+        connected_below=options.connected_below,
+        tolerance=begin.tolerance,
+        images=options.images,
+    )
+    path = yield from grown(landscape, begin, string_search(string, batches), task)
+    path = path if curve is None or path.barrier <= curve.barrier else _lower(curve, path)
+    if path.converged or options.climb or path.barrier > level:
+        return path
+    return replace(path, converged=True, messages=(_connected("a string", path, level, options), *path.messages))
+
+
+def _curve(
+    landscape: Landscape, begin: Beginning, options: BezierAutonebOptions, batches: MiniBatches, task: Context
+) -> Search[Path]:
+    """The best curve of its share of the budget; not even one step of it may fit."""
+    bending = CurveOptions(
+        max_gradients=max(1, int(options.curve_share * options.max_gradients)),
+        connected_below=options.connected_below,
+        tolerance=begin.tolerance,
+        free_points=options.free_points,
+    )
+    state = yield from bent(landscape, begin, CurveSearch(BEZIER, bending, batches), task)
+    return (yield from measured(landscape, state, begin.tolerance))
+
+
+def _connected(by: str, path: Path, level: float, options: BezierAutonebOptions) -> str:
+    of = "" if options.connected_below is not None else ", a hundredth of the straight line's"
+    return f"connected by {by}: barrier {path.barrier:.4g}, below {level:.4g}{of}"
+
+
+def _lower(curve: Path, path: Path) -> Path:
+    """The curve, where the string did not get below it, with what both took and the string's verdict."""
+    text = f"the string did not get below the curve, whose barrier is {curve.barrier:.4g}"
+    return replace(
+        curve,
+        gradient_evaluations=path.gradient_evaluations,
+        energy_evaluations=path.energy_evaluations,
+        converged=path.converged,
+        budget_spent=path.budget_spent,
+        messages=(text, *path.messages),
+    )
