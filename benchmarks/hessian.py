@@ -25,6 +25,7 @@ from library import Library
 from measurements import measure
 from problems import PROBLEMS, Problem
 from rows import Row
+from timing import machine
 
 PAGE = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
@@ -37,7 +38,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"pyhessian|curvlinops|hessian_eigenthings|torch\..*")
     libraries = [library for library in LIBRARIES if _installed(library)]
     chosen = [problem for problem in PROBLEMS if problem.name in arguments.problems]
-    parts = [f"Measured {datetime.date.today():%d %B %Y}: {_machine()}; {', '.join(_versions(libraries))}."]
+    parts = [f"Measured {datetime.date.today():%d %B %Y}: {machine()}; {', '.join(_versions(libraries))}."]
     parts.append(f"### CPU\n\n{_measured(chosen, libraries)}")
     parts.append(_on_gpu(chosen, libraries))
     text = "\n\n".join(parts)
@@ -103,17 +104,6 @@ def _installed(library: Library) -> bool:
 def _versions(libraries: Sequence[Library]) -> list[str]:
     peers = [f"{library.name} {version(library.distribution)}" for library in libraries if library.distribution]
     return [f"Python {platform.python_version()}", f"torch {torch.__version__}", *peers]
-
-
-def _machine() -> str:
-    """The processor's name and the number of its cores, in words."""
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return f"{model}, one thread of {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
 
-__all__ = ["Timed", "interleaved", "median_seconds", "refusal", "seconds_of"]
+__all__ = ["Timed", "interleaved", "machine", "median_seconds", "refusal", "seconds_of"]
 
 T = TypeVar("T")
 UNIT_SECONDS = 0.1  # so long at least is the gradient repeated whenever its cost is taken
@@ -93,3 +96,14 @@ def interleaved(
 def refusal(error: Exception) -> str:
     """What a cell says of a library that raises: the kind of the error and the first words."""
     return f"raises {type(error).__name__}: {' '.join(str(error).split())[:70]}"
+
+
+def machine() -> str:
+    """The processor's name and the number of its cores, in words."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{model}, one thread of {os.cpu_count()} cores"

@@ -37,9 +37,9 @@ def joined(labels: Sequence[str], joint: str = " – ") -> str:
 def heading(analysis: str, num_points: int, sizes: Collection[int]) -> str:
     """What stands above results of so many points each, where those of an analysis are of these sizes.
 
-    An analysis of single points that also has a result of several compares them in it.
+    An analysis of single points or of pairs that also has a result of more compares them in it.
     """
-    return f"{analysis}: points compared" if num_points > 1 and 1 in sizes else analysis
+    return f"{analysis}: points compared" if num_points > min(sizes) else analysis
 
 
 def number(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -18,9 +17,9 @@ from landscape.symmetry.matching import identity, weight_matching
 from landscape.symmetry.rescaling import balanced, matched_scales
 from landscape.symmetry.slabs import in_float64
 
-__all__ = ["Alignment", "align", "permuted_copy"]
+__all__ = ["METHODS", "Alignment", "align", "permuted_copy"]
 
-Method = Literal["weights", "activations"]
+METHODS = ("weights", "activations")
 
 _SAMPLES = 512  # on which activations are compared
 _ROUNDING = 1e-8  # of the largest output: more than float64 loses in a network
@@ -58,7 +57,7 @@ def align(
     b: Point,
     symmetry: Symmetry,
     *,
-    method: Method = "weights",
+    method: str = "weights",
     rng: torch.Generator,
     orders: int = 3,
 ) -> Alignment:
@@ -81,8 +80,8 @@ def align(
     AnalysisError
         If a group of the symmetry changes the function.
     """
-    if method not in get_args(Method):
-        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     distance = _distance(a, b)
     unmoved = Alignment(b, identity(symmetry), method, distance, distance)
     network = landscape.observed()

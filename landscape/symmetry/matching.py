@@ -36,7 +36,7 @@ def weight_matching(
     *,
     rng: torch.Generator,
     orders: int = 3,
-    start: Sequence[Int[Tensor, " units"]] | None = None,
+    start: Sequence[Int[Tensor, " _"]] | None = None,
     only: Collection[str] | None = None,
 ) -> tuple[Tensor, ...]:
     """Permutations of b's units, one for each group, that bring b's weights near a's [1]_.

@@ -60,17 +60,17 @@ def _outgoing_axes(group: Group) -> tuple[Axis, ...]:
     return tuple(axis for axis in group.axes if axis.role == "in" and axis.tensor not in made)
 
 
-def _rows(tensors: Tensors, axes: tuple[Axis, ...], size: int) -> Float[Tensor, "units n"]:
-    parts = [slabs(tensors[axis.tensor], axis) for axis in axes]
-    return torch.cat(parts, dim=1) if parts else torch.zeros(size, 0, dtype=torch.float64)
+def _rows(tensors: Tensors, axes: tuple[Axis, ...], group: Group) -> Float[Tensor, "units n"]:
+    nothing = tensors[group.axes[0].tensor].new_zeros(group.size, 0)
+    return torch.cat([nothing, *(slabs(tensors[axis.tensor], axis) for axis in axes)], dim=1)
 
 
 def _incoming(tensors: Tensors, group: Group) -> Float[Tensor, "units n"]:
-    return _rows(tensors, incoming_axes(group), group.size)
+    return _rows(tensors, incoming_axes(group), group)
 
 
 def _outgoing(tensors: Tensors, group: Group) -> Float[Tensor, "units n"]:
-    return _rows(tensors, _outgoing_axes(group), group.size)
+    return _rows(tensors, _outgoing_axes(group), group)
 
 
 def normalising_scales(tensors: Tensors, symmetry: Symmetry) -> Scales:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
 from landscape.paths import Path, Search, barrier_of, dense_times, energies_of, gradients_of, measuring_path, points_at
-from landscape_finders.curve import Family, knots_of, point_at
+from landscape_finders.curve import Family, across, held, knots_of, point_at
 from landscape_finders.optimisers import Moments, adam
 from landscape_finders.searching import MiniBatches
 
@@ -26,6 +26,7 @@ __all__ = ["Bending", "CurveState", "finished", "is_packed", "measured_curve", "
 _CHECKS = 4  # measurements on the full data, evenly spread over the budget
 _CHECKED, _MEASURED = 16, 32  # points at which the loss is taken along the curve then, and at the end
 _GOLDEN = (5**0.5 - 1) / 2
+_BETA2 = 0.95  # of Adam: gradients along a curve differ in size and fall fast; 0.999 takes twice as many steps
 _FORMAT = 1  # of packed states; others are started anew
 
 
@@ -45,6 +46,8 @@ class CurveState:
         Shares of the budget after which the curve was measured.
     gradient_evaluations, energy_evaluations
         Spent so far, and before this search began (``started_at``, a continued search).
+    first_barrier
+        The barrier of the path it began with.
     best_knots, best_barrier
         The lowest polyline met: the one it began with, or the curve when it was measured.
     halfway_barrier
@@ -60,6 +63,7 @@ class CurveState:
     gradient_evaluations: int
     energy_evaluations: int
     started_at: int
+    first_barrier: float
     best_knots: Tensor
     best_barrier: float
     halfway_barrier: float
@@ -87,6 +91,9 @@ class Bending:
         The search ends when the budget is spent, or when the barrier is at most this.
     tolerance
         How close that barrier is bracketed.
+    curved
+        Whether the space is. There a curve may stay at its ends for as long as it likes and cross in an instant, which
+        lowers its mean loss and no barrier; so its points are moved across it alone, and its control points are held.
     """
 
     family: Family
@@ -95,6 +102,7 @@ class Bending:
     max_gradients: int
     connected_below: float
     tolerance: float
+    curved: bool = False
 
     def rate(self, state: CurveState) -> float:
         """The learning rate, a half cosine over the budget."""
@@ -114,6 +122,7 @@ def start(
         gradient_evaluations=gradient_evaluations,
         energy_evaluations=energies,
         started_at=gradient_evaluations,
+        first_barrier=barrier,
         best_knots=knots,
         best_barrier=barrier,
         halfway_barrier=barrier,
@@ -141,14 +150,19 @@ def _moved(landscape: Landscape, state: CurveState, method: Bending) -> Search[C
     The times are those of a golden rotation, evenly spread over any stretch of steps, each uniform over the pairs'
     phases; independent ones leave a higher barrier.
     """
-    number = state.moments.updates
-    weights = method.family.weights((state.phase + number * _GOLDEN) % 1, len(state.controls))
+    number, family = state.moments.updates, method.family
+    time = (state.phase + number * _GOLDEN) % 1
+    weights = family.weights(time, len(state.controls))
     point = point_at(landscape, state.controls, weights)
     _, gradient = yield from gradients_of(point, method.batches(number))
+    if method.curved:
+        gradient = across(landscape, family, state.controls, time, gradient)
     gradients = torch.cat([gradient * weight for weight in weights[1:-1]])
-    direction, moments = adam(gradients, state.moments)
+    direction, moments = adam(gradients, state.moments, _BETA2)
     free = torch.add(state.controls[1:-1], direction, alpha=method.rate(state))
     controls = torch.cat([state.controls[:1], free, state.controls[-1:]])
+    if method.curved:
+        controls = held(landscape, family, controls)
     return replace(state, controls=controls, moments=moments, gradient_evaluations=state.gradient_evaluations + 1)
 
 
@@ -185,7 +199,7 @@ def pack(state: CurveState, method: Bending) -> dict[str, Tensor]:
     """The state as tensors, to be stored."""
     counters = [state.moments.updates, state.checks]
     counters += [state.gradient_evaluations, state.energy_evaluations, state.started_at]
-    numbers = [state.phase, state.best_barrier, state.halfway_barrier, state.last_barrier]
+    numbers = [state.phase, state.first_barrier, state.best_barrier, state.halfway_barrier, state.last_barrier]
     return {
         "controls": state.controls,
         "first": state.moments.first,
@@ -208,7 +222,7 @@ def is_packed(tensors: Mapping[str, Tensor] | None, method: Bending) -> TypeGuar
 def unpack(tensors: Mapping[str, Tensor], like: Tensor) -> CurveState:
     """The stored state on the device of ``like``."""
     updates, checks, gradients, energies, started_at = tensors["counters"].tolist()
-    phase, best_barrier, halfway_barrier, last_barrier = tensors["numbers"].tolist()
+    phase, first_barrier, best_barrier, halfway_barrier, last_barrier = tensors["numbers"].tolist()
     return CurveState(
         controls=tensors["controls"].to(like),
         moments=Moments(tensors["first"].to(like), tensors["second"].to(like), updates),
@@ -217,6 +231,7 @@ def unpack(tensors: Mapping[str, Tensor], like: Tensor) -> CurveState:
         gradient_evaluations=gradients,
         energy_evaluations=energies,
         started_at=started_at,
+        first_barrier=first_barrier,
         best_knots=tensors["best_knots"].to(like),
         best_barrier=best_barrier,
         halfway_barrier=halfway_barrier,

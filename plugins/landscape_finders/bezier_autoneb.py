@@ -13,7 +13,7 @@ from landscape.parameters import Point
 from landscape.paths import Path, Search, resampled
 from landscape_finders.autoneb import string_search
 from landscape_finders.bezier import BEZIER
-from landscape_finders.curve_search import CurveSearch, bent, measured
+from landscape_finders.curve_search import CurveSearch, bent
 from landscape_finders.options import AutonebOptions, BezierAutonebOptions
 from landscape_finders.options_curve import CurveOptions
 from landscape_finders.search import grown
@@ -54,8 +54,9 @@ def _searched(
     curve = None
     if not begin.given and not is_packed(task.load()):
         curve = yield from _curve(landscape, begin, options, batches, task)
-        if curve.barrier <= max(level, begin.tolerance) and not options.climb:
-            return replace(curve, messages=(_connected("a curve", curve, level, options),))
+        if curve.barrier <= max(_enough(begin, level, options), begin.tolerance) and not options.climb:
+            text = _connected("a curve", curve, level, options)
+            return replace(curve, converged=True, budget_spent=False, messages=(text,))
         knots = resampled(landscape, curve.points, torch.linspace(0, 1, options.images + 2, dtype=torch.float64))
         gradients, energies = curve.gradient_evaluations, curve.energy_evaluations
         begin = replace(begin, knots=knots, given=True, gradient_evaluations=gradients, energy_evaluations=energies)
@@ -73,6 +74,11 @@ def _searched(
     return replace(path, converged=True, messages=(_connected("a string", path, level, options), *path.messages))
 
 
+def _enough(begin: Beginning, level: float, options: BezierAutonebOptions) -> float:
+    """The barrier at which a curve is left as it is: where nobody said, it may not rise above twice the higher end."""
+    return level if options.connected_below is not None else min(level, float(begin.line.energies[[0, -1]].max()))
+
+
 def _curve(
     landscape: Landscape, begin: Beginning, options: BezierAutonebOptions, batches: MiniBatches, task: Context
 ) -> Search[Path]:
@@ -83,8 +89,7 @@ def _curve(
         tolerance=begin.tolerance,
         free_points=options.free_points,
     )
-    state = yield from bent(landscape, begin, CurveSearch(BEZIER, bending, batches), task)
-    return (yield from measured(landscape, state, begin.tolerance))
+    return bent(landscape, begin, CurveSearch(BEZIER, bending, batches), task)
 
 
 def _connected(by: str, path: Path, level: float, options: BezierAutonebOptions) -> str:

@@ -11,9 +11,10 @@ from torch import Tensor
 from landscape.landscapes.protocol import Landscape
 from landscape.paths import knot_times, points_at
 
-__all__ = ["Family", "fitted", "knots_of", "point_at", "weights_of"]
+__all__ = ["Family", "across", "fitted", "held", "knots_of", "point_at", "weights_of"]
 
 _SAMPLES = 65  # of a polyline that a curve is fitted to
+_BESIDE = 1e-3  # of the time of a curve: how far to either side its direction is taken
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,26 @@ def knots_of(landscape: Landscape, family: Family, controls: Tensor) -> Tensor:
     """The polyline that stands for the curve, its ends exact."""
     weights = weights_of(family, family.times(len(controls))[1:-1], len(controls)).to(controls)
     return torch.cat([controls[:1], landscape.project(weights @ controls), controls[-1:]])
+
+
+def across(landscape: Landscape, family: Family, controls: Tensor, time: float, gradient: Tensor) -> Tensor:
+    """The part of a gradient, shape ``(1, P)``, that is perpendicular to the curve at this time."""
+    around = weights_of(family, [max(0.0, time - _BESIDE), min(1.0, time + _BESIDE)], len(controls))
+    before, after = landscape.project(around.to(controls) @ controls)
+    along = torch.nn.functional.normalize(after - before, dim=0)
+    return gradient - (gradient @ along)[:, None] * along
+
+
+def held(landscape: Landscape, family: Family, controls: Tensor) -> Tensor:
+    """Control points moved so that the curve, before it is put back on the space, meets it at as many even times.
+
+    So their lengths, on which a curve on a sphere hardly depends, neither grow nor shrink.
+    """
+    m = len(controls)
+    weights = weights_of(family, [k / (m - 1) for k in range(1, m - 1)], m).to(controls)
+    points = weights @ controls
+    missed = torch.linalg.solve(weights[:, 1:-1], landscape.project(points) - points)
+    return torch.cat([controls[:1], controls[1:-1] + missed, controls[-1:]])
 
 
 def fitted(landscape: Landscape, family: Family, knots: Tensor, free: int) -> Tensor:

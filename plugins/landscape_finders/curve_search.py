@@ -27,7 +27,7 @@ from landscape_finders.curve import Family, fitted
 from landscape_finders.options_curve import CurveOptions
 from landscape_finders.searching import Beginning, MiniBatches, beginning, each_pair
 
-__all__ = ["CurveSearch", "bent", "curves", "measured"]
+__all__ = ["CurveSearch", "bent", "curves"]
 
 _SAVE_EVERY_SECONDS = 5.0
 _FEWEST_STEPS = 50  # Adam at the default rate then may carry a control point farther than the ends are apart
@@ -49,39 +49,51 @@ def curves(
 
     def of_pair(between: Landscape, a: Point, b: Point, task: Context) -> Search[Path]:
         begin = yield from beginning(between, a, b, task, search.options.tolerance)
-        if begin.answer is not None:
-            return begin.answer
-        state = yield from bent(between, begin, search, task)
-        path = yield from measured(between, state, begin.tolerance)
-        return _judged(path, state, search.options, begin.tolerance)
+        return begin.answer or (yield from bent(between, begin, search, task))
 
     return each_pair(landscape, pairs, context, of_pair)
 
 
-def bent(landscape: Landscape, begin: Beginning, search: CurveSearch, task: Context) -> Search[CurveState]:
-    """The state at the end of a search, with the lowest path met: the curve when it was measured, or where it began.
+def bent(landscape: Landscape, begin: Beginning, search: CurveSearch, task: Context) -> Search[Path]:
+    """The lowest path met, with the verdict: the curve when it was measured, or where it began.
 
-    It is saved on the way, and gone on from if it was. Each step costs a gradient evaluation, each of up to four
-    measurements 17 energies.
+    The search is saved on the way, and gone on from if it was. Each step costs a gradient evaluation, each of up to
+    four measurements 17 energies, the last one about 40.
     """
-    ends, spent, options = begin.knots[[0, -1]], begin.gradient_evaluations, search.options
-    distance = float((ends[1] - ends[0]).norm()) / ends.shape[1] ** 0.5
-    unspent = max(0.0, 1 - spent / options.max_gradients)  # a continued search moves less: its path is worth keeping
-    rate = options.learning_rate * distance * unspent
-    low = options.connected_below or 0.0
-    method = Bending(search.family, search.batches, rate, options.max_gradients, low, begin.tolerance)
+    options, low = search.options, search.options.connected_below or 0.0
+    rate = options.learning_rate * _distance(begin, options)
+    curved = len(begin.line.points) > 2
+    method = Bending(search.family, search.batches, rate, options.max_gradients, low, begin.tolerance, curved)
     saved = task.load()
     if is_packed(saved, method):
-        state = unpack(saved, ends)
+        state = unpack(saved, begin.knots)
     else:
         state = yield from _begun(landscape, begin, search, task.rng)
+    state = yield from _run(landscape, state, method, task)
+    path = yield from measured_curve(landscape, state.best_knots, begin.tolerance)
+    energies = state.energy_evaluations + path.energy_evaluations
+    if path.barrier > state.first_barrier:
+        path = yield from measured_curve(landscape, begin.knots, begin.tolerance)
+        energies += path.energy_evaluations
+    path = replace(path, gradient_evaluations=state.gradient_evaluations, energy_evaluations=energies)
+    return _judged(path, state, options, begin.tolerance)
+
+
+def _distance(begin: Beginning, options: CurveOptions) -> float:
+    """Root-mean-square distance of the ends per coordinate, less for a continued search: its path is worth keeping."""
+    ends = begin.knots[[0, -1]]
+    unspent = max(0.0, 1 - begin.gradient_evaluations / options.max_gradients)
+    return unspent * float((ends[1] - ends[0]).norm()) / ends.shape[1] ** 0.5
+
+
+def _run(landscape: Landscape, state: CurveState, method: Bending, task: Context) -> Search[CurveState]:
     saved_at = time.monotonic()
     while not finished(state, method):
         state = yield from step(landscape, state, method)
         if time.monotonic() - saved_at > _SAVE_EVERY_SECONDS:
             task.save(pack(state, method))
             saved_at = time.monotonic()
-            task.progress(state.gradient_evaluations, options.max_gradients, f"barrier {state.best_barrier:.4g}")
+            task.progress(state.gradient_evaluations, method.max_gradients, f"barrier {state.best_barrier:.4g}")
     return state
 
 
@@ -92,13 +104,6 @@ def _begun(landscape: Landscape, begin: Beginning, search: CurveSearch, rng: tor
         barrier, energies = path.barrier, energies + path.energy_evaluations
     controls = fitted(landscape, search.family, knots, search.options.free_points)
     return start(controls, knots, barrier, rng, begin.gradient_evaluations, energies)
-
-
-def measured(landscape: Landscape, state: CurveState, tolerance: float) -> Search[Path]:
-    """The best path of the search, its maximum bracketed."""
-    path = yield from measured_curve(landscape, state.best_knots, tolerance)
-    energies = state.energy_evaluations + path.energy_evaluations
-    return replace(path, gradient_evaluations=state.gradient_evaluations, energy_evaluations=energies)
 
 
 def _judged(path: Path, state: CurveState, options: CurveOptions, tolerance: float) -> Path:
@@ -114,10 +119,7 @@ def _settled(path: Path, state: CurveState, tolerance: float) -> tuple[bool, str
     if state.steps == 0:
         return False, f"no step fitted in the budget; the barrier is {path.barrier:.3g}"
     if state.last_barrier == torch.inf:
-        text = (
-            "the curve left for where the loss is not finite; this is the lowest path met before. Is its rate too high?"
-        )
-        return False, text
+        return False, "the curve left for where the loss is not finite; this is the best before: is its rate too high?"
     if path.bracket > tolerance:
         return False, f"the maximum is bracketed only to {path.bracket:.3g}, wanted {tolerance:.3g}"
     if path.barrier <= tolerance:
@@ -126,6 +128,8 @@ def _settled(path: Path, state: CurveState, tolerance: float) -> tuple[bool, str
         last, best = state.last_barrier, path.barrier
         text = f"the search ended at a barrier of {last:.4g}, above the best met ({best:.4g}): is its rate too high?"
         return False, text
+    if path.barrier >= state.first_barrier:
+        return False, f"no curve below the path that it began with was met (barrier {path.barrier:.4g}): try autoneb"
     fell = state.halfway_barrier - state.best_barrier
     if fell > tolerance:
         return False, f"budget spent; the barrier fell by {fell:.3g} over its second half, more than {tolerance:.3g}"

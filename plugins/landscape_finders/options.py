@@ -128,7 +128,8 @@ class BezierAutonebOptions:
         runs in any case, and a quarter of what the curve left is kept for the climb.
     connected_below
         Stop as soon as the barrier is below this, in units of the loss. Where it is not given, the string goes on from
-        the curve if the barrier is above a hundredth of the straight line's, and then takes what is left of the budget.
+        the curve if the barrier is above a hundredth of the straight line's or above the higher end's own loss, and
+        then takes what is left of the budget.
     tolerance
         What counts as no change of the barrier, and how close its maximum is bracketed, in units of the loss; by
         default a thousandth of the straight line's barrier.

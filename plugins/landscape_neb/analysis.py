@@ -78,7 +78,9 @@ def _prepared(
     landscape: Landscape, groups: Sequence[Sequence[Point]], options: NebOptions, context: Context
 ) -> Iterator[tuple[int, Pair | LandscapeError]]:
     """Each pair aligned and its lines measured; for one that cannot be, why."""
-    symmetry = Symmetry() if options.align == "none" else found_symmetry(landscape, options, context)
+    formula = landscape.info.samples is None  # no network: nothing to say of its units
+    aligns = options.align != "none" and not formula
+    symmetry = found_symmetry(landscape, options, context) if aligns else Symmetry()
     ends: dict[int, Ends] = {}
     for index, group in enumerate(groups):
         try:

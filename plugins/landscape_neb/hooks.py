@@ -18,7 +18,9 @@ def landscape_analyses() -> list[Analysis]:
             run="landscape_neb.analysis:run",
             points=2,
             batched=True,
+            version=2,
             complete="landscape_neb.partner:complete",
+            combine="landscape_neb.comparison:combine",
             plot="landscape_neb.figures:plot",
         )
     ]

@@ -78,8 +78,8 @@ class _Bands:
 
 
 def plane(results: Sequence[Result]) -> Figure | None:
-    """A panel for each pair whose plane was measured; None where there is none."""
-    every = [result for result in results if "plane_energy" in result.data]
+    """A panel for each pair whose plane was measured and has finite losses; None where there is none."""
+    every = [result for result in results if np.isfinite(result.data.get("plane_energy", np.nan)).any()]
     shown = every[:MOST]
     if not shown:
         return None

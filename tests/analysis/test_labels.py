@@ -31,3 +31,5 @@ def test_a_result_of_several_points_beside_single_ones_compares_them() -> None:
     assert heading("hessian", 1, {1, 3}) == "hessian"
     assert heading("hessian", 3, {1, 3}) == "hessian: points compared"
     assert heading("neb", 2, {2}) == "neb"
+    assert heading("neb", 3, {2, 3}) == "neb: points compared"
+    assert heading("neb", 2, {2, 3}) == "neb"

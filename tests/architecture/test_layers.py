@@ -118,7 +118,9 @@ def test_every_hook_is_documented(hook: str) -> None:
     assert hook in (ROOT / "docs" / "plugins.md").read_text()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["plugins", "show", "neb"], ["analyze", "--help"], ["align", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["plugins"], ["plugins", "show", "neb"], ["analyze", "--help"], ["align", "--help"]]
+)
 def test_what_must_start_fast_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys; from landscape.cli import main\n"

@@ -22,7 +22,7 @@ STRING = ["--neb.finder", "autoneb", "--neb.max-gradients", "200"]
 
 def results(shown: Shown) -> list[dict[str, Any]]:
     assert shown.code == 0, shown.err
-    return json.loads(shown.out)["results"]
+    return [result for result in json.loads(shown.out)["results"] if len(result["points"]) < 3]
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ def test_weights_add_up_and_evenly_spread_points_give_the_straight_line(family, 
     weights = weights_of(FAMILIES[family], times.tolist(), controls)
     assert weights.min() >= 0
     torch.testing.assert_close(weights.sum(1), torch.ones(13).double(), rtol=0, atol=1e-14)
-    torch.testing.assert_close(weights @ torch.linspace(0, 1, controls).double(), times, rtol=0, atol=1e-14)
+    torch.testing.assert_close(weights @ torch.linspace(0, 1, controls, dtype=torch.float64), times, rtol=0, atol=1e-14)
     torch.testing.assert_close(weights[[0, -1]], torch.eye(controls).double()[[0, -1]], rtol=0, atol=0)
 
 
@@ -126,7 +126,7 @@ def test_a_curve_is_fitted_to_its_own_polyline(free, rng):
 
 def test_a_polygon_is_fitted_at_equal_arc_lengths():
     land, _ = roof()
-    knots = torch.tensor([[0.0, 0.0], [0.3, 0.3], [1.0, 1.0], [1.9, 0.1], [2.0, 0.0]]).double()
+    knots = torch.tensor([[0.0, 0.0], [0.25, 0.25], [1.0, 1.0], [1.75, 0.25], [2.0, 0.0]]).double()
     corners = fitted(land, POLYGON, knots, 1)
     torch.testing.assert_close(corners, torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]]).double(), rtol=0, atol=1e-12)
 
@@ -135,7 +135,7 @@ def test_a_polygon_is_fitted_at_equal_arc_lengths():
 def test_a_curve_begins_as_the_line(family):
     land, (a, b) = roof()
     controls = fitted(land, FAMILIES[family], straight(land, a.vector, b.vector, torch.Generator()), 2)
-    even = torch.lerp(a.vector, b.vector, torch.linspace(0, 1, 4).double()[:, None])
+    even = torch.lerp(a.vector, b.vector, torch.linspace(0, 1, 4, dtype=torch.float64)[:, None])
     torch.testing.assert_close(controls, even, rtol=0, atol=1e-12)
 
 
@@ -205,9 +205,9 @@ def test_times_are_evenly_spread_and_batches_are_those_of_all_pairs(rng):
 
 # name: finder, gradient evaluations, energy at the saddle or barrier, absolute tolerance
 VALLEYS = {
-    "double-well?dim=1000&seed=0": ("bezier", 1500, 1.0, 2e-3),
-    "double-well?dim=2": ("bezier", 1500, 1.0, 2e-3),
-    "spherical-2-spin?n=16&seed=0": ("bezier", 1500, 5.7086735447, 2e-3),
+    "double-well?dim=1000&seed=0": ("bezier", 400, 1.0, 5e-3),
+    "double-well?dim=2": ("bezier", 400, 1.0, 5e-3),
+    "spherical-2-spin?n=16&seed=0": ("bezier", 400, 5.7086735447, 5e-3),
 }
 
 
@@ -220,17 +220,17 @@ def test_valleys_that_are_such_curves(name):
     assert path.barrier == pytest.approx(answer, abs=tolerance)
     assert path.gradient_evaluations == budget
     assert torch.equal(path.points[[0, -1]], torch.stack([p.vector for p in points[:2]]))
-    assert path.bracket <= 1e-2
+    assert path.bracket <= 0.02
 
 
 def test_a_valley_with_one_bend():
     """Above 1e-4 only by how well Adam hits the ridge; a parabola at best rises to 1/81 (its height over a roof)."""
     land, pair = roof()
-    bent = found(polygon, land, pair, CurveOptions(max_gradients=2000))
+    bent = found(polygon, land, pair, CurveOptions(max_gradients=400))
     assert bent.barrier < 1e-3
     torch.testing.assert_close(bent.points[1], torch.tensor([0.0, 1.0]).double(), rtol=0, atol=0.03)
     assert len(bent.points) == 3
-    assert found(bezier, land, pair, CurveOptions(max_gradients=2000)).barrier > 0.005
+    assert found(bezier, land, pair, CurveOptions(max_gradients=400)).barrier > 0.005
 
 
 def test_more_free_points_follow_a_valley_that_turns_twice():
@@ -240,7 +240,7 @@ def test_more_free_points_follow_a_valley_that_turns_twice():
         (1.0, 0.0),
     )
     land_line = found(polygon, land, pair, CurveOptions(max_gradients=1))
-    one, two = (found(bezier, land, pair, CurveOptions(max_gradients=2000, free_points=n)) for n in (1, 2))
+    one, two = (found(bezier, land, pair, CurveOptions(max_gradients=400, free_points=n)) for n in (1, 2))
     assert land_line.barrier == pytest.approx(1.0, abs=1e-2)
     assert two.barrier < 0.1 * one.barrier
 
@@ -343,10 +343,10 @@ def test_it_begins_from_a_given_path_and_never_returns_a_higher_one(finder):
 
 
 def test_it_stops_when_connected():
-    land, points = open_zoo("curvy-valley", device=CPU)
-    path = found(bezier, land, points[:2], CurveOptions(max_gradients=2000, connected_below=2.0))
-    assert path.barrier <= 2.0
-    assert path.gradient_evaluations == 500
+    land, pair = roof()
+    path = found(bezier, land, pair, CurveOptions(max_gradients=400, connected_below=0.2))
+    assert path.barrier <= 0.2
+    assert path.gradient_evaluations == 100
     assert path.converged
     assert not path.budget_spent
     assert path.messages[0].startswith("connected: barrier")
@@ -363,18 +363,24 @@ def test_a_curve_that_never_gets_below_the_line_is_not_returned():
 
 
 def test_a_loss_without_a_floor():
-    """Away from the ends it falls without bound, and overflows: the path before that is returned, and it is said."""
+    """It falls without bound along y and overflows: the path before that is returned, and it is said."""
     land, pair = plane(
-        lambda x: torch.where(x[1] > 30, torch.nan, 1 - x[0] ** 2 - x[1] ** 3 * (1 - x[0] ** 2)),
-        (-1.0, 0.0),
-        (1.0, 0.0),
+        lambda x: (x[0] ** 2 - 1) ** 2 + torch.where(x[1] > 30, -torch.inf, -x[1]), (-1.0, 0.0), (1.0, 0.0)
     )
-    path = found(bezier, land, pair, CurveOptions(max_gradients=4000, learning_rate=1.0))
+    path = found(bezier, land, pair, CurveOptions(max_gradients=200, learning_rate=2.0))
     assert torch.isfinite(path.energies).all()
-    assert path.barrier <= 1.0 + 1e-9
+    assert path.barrier == pytest.approx(1.0, abs=1e-3)
     assert not path.converged
     assert not path.budget_spent
     assert path.messages[0].startswith("the curve left for where the loss is not finite")
+
+
+def test_a_curve_that_is_high_between_its_knots_is_not_returned():
+    """A valley with eight turns: 17 knots may sit low where the polyline between them does not."""
+    land, pair = plane(lambda x: 1 - torch.cos(32 * math.pi * x[0]) + 0.1 * (1 - x[0] ** 2), (-1.0, 0.0), (1.0, 0.0))
+    path = found(bezier, land, pair, CurveOptions(max_gradients=40))
+    line = found(bezier, land, pair, CurveOptions(max_gradients=1, learning_rate=1e-12))
+    assert path.barrier <= line.barrier + 1e-9
 
 
 def test_nothing_to_lower():
@@ -403,6 +409,7 @@ STATE = CurveState(
     gradient_evaluations=100,
     energy_evaluations=0,
     started_at=0,
+    first_barrier=2.0,
     best_knots=torch.zeros(3, 2),
     best_barrier=1.0,
     halfway_barrier=1.05,
@@ -416,6 +423,7 @@ VERDICTS = {
     "no step": ({"gradient_evaluations": 0}, False, "no step fitted in the budget; the barrier is 1"),
     "lost": ({"last_barrier": math.inf}, False, "the curve left for where the loss is not finite"),
     "rising": ({"last_barrier": 1.2}, False, "the search ended at a barrier of 1.2, above the best met (1)"),
+    "not below": ({"first_barrier": 1.0}, False, "no curve below the path that it began with was met (barrier 1)"),
     "falling": ({"halfway_barrier": 1.2}, False, "budget spent; the barrier fell by 0.2 over its second half"),
     "few": ({"gradient_evaluations": 49}, False, "budget spent after 49 steps, too few"),
 }
@@ -423,7 +431,7 @@ VERDICTS = {
 
 @pytest.mark.parametrize("case", VERDICTS)
 def test_verdicts(case):
-    land, pair = roof()
+    _, pair = roof()
     changes, converged, words = VERDICTS[case]
     path = curve_search.Path(torch.stack([p.vector for p in pair]), torch.ones(2), torch.zeros(2), 0.01)
     path = replace(path, times=torch.linspace(0, 1, 3), energies=torch.tensor([0.0, 1.0, 0.0]).double())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from landscape_neb.ends import slopes_at
+from landscape_neb.saddle import saddle_of
 
 import landscape
 from landscape.errors import UsageError
 from landscape.parameters import Point
 from landscape.paths import measured_path
-from landscape_neb.ends import slopes_at
-from landscape_neb.saddle import saddle_of
 
 
 def of(name):

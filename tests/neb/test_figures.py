@@ -280,6 +280,8 @@ def test_a_plane_with_holes_is_drawn():
     result.data["plane_energy"][3, 4] = np.nan
     result.data["plane_energy"][0, 0] = np.inf
     assert texts(plot([result])["plane"])
+    result.data["plane_energy"][:] = np.nan
+    assert "plane" not in plot([result])
 
 
 def test_a_flat_plane_beside_a_steep_one_is_drawn():

@@ -98,11 +98,11 @@ def test_a_permuted_copy_comes_back(name, method, seed):
 @pytest.mark.parametrize("method", ["weights", "activations"])
 @pytest.mark.parametrize("name", BUILT)
 def test_a_rescaled_and_permuted_copy_comes_back(name, method, rng):
-    """By a factor of 4 in some units, a quarter in others: balanced, units look alike again."""
+    """By factors from 1/256 to 256, each unit its own: only balanced do units look alike again."""
     landscape, a = trained(name)
     network = landscape.observed()
     scales = {
-        group.name: 4.0 ** torch.randint(-1, 2, (group.size,), generator=rng).double()
+        group.name: 4.0 ** torch.randint(-4, 5, (group.size,), generator=rng).double()
         for group in homogeneous_groups(found(name))
     }
     scaled = network.moved(a, found(name).scaled(network.tensors(a), scales), "scaled")
@@ -184,14 +184,31 @@ def test_a_group_that_changes_the_function_is_refused(method, rng):
         permuted_copy(landscape, a, Symmetry((sound, broken)), rng)
 
 
-def test_units_that_no_layer_answers_with_are_matched_by_weights(rng):
-    net = BY_NAME["lstm"]
+@pytest.mark.parametrize(
+    ("name", "silent"),
+    [("lstm", "core.l0"), ("encoder, norm first", "blocks.0.self_attn heads, blocks.1.self_attn heads")],
+)
+def test_units_that_no_layer_answers_with_are_matched_by_weights(name, silent, rng):
+    """Gates and heads; all other units by what they answer."""
+    net = BY_NAME[name]
     landscape, a = net.landscape(), point_of(net.model())
     symmetry = symmetry_of(landscape, rng=rng)
     b = permuted_copy(landscape, a, symmetry, rng)
     aligned = align(landscape, a, b, symmetry, method="activations", rng=rng)
     assert aligned.distance_aligned < 1e-12
-    assert aligned.messages == ("matched by weights, as no layer answers with their units: core.l0",)
+    assert aligned.messages == (f"matched by weights, as no layer answers with their units: {silent}",)
+
+
+def test_blocks_answer_with_their_channels_in_order(rng):
+    """The channels of a group norm are matched first; then its blocks, which stayed, look as they did."""
+    net = BY_NAME["group norm"]
+    landscape, a = net.landscape(), point_of(net.model())
+    symmetry, network = symmetry_of(landscape, rng=rng), landscape.observed()
+    for _ in range(5):
+        drawn = [torch.randperm(group.size, generator=rng) for group in symmetry.groups]
+        drawn[[group.name for group in symmetry.groups].index("0, blocks")] = torch.arange(2)
+        b = network.moved(a, symmetry.permuted(network.tensors(a), drawn), "b")
+        assert align(landscape, a, b, symmetry, method="activations", rng=rng).distance_aligned < 1e-12
 
 
 @pytest.mark.parametrize(

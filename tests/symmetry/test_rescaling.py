@@ -170,6 +170,32 @@ def test_matched_scales_of_different_networks_are_stationary(rng):
                 assert squared_distance(a, group.scaled(found, scales)) > least
 
 
+def test_recurrent_weights_are_not_incoming():
+    (group,) = opened("rnn")[2].groups
+    assert {axis.tensor for axis in incoming_axes(group)} == {"core.weight_ih_l0", "core.bias_ih_l0", "core.bias_hh_l0"}
+
+
+def test_matched_scales_of_recurrent_units_are_never_farther(rng):
+    """The recurrent weights change with the scales of all units, which the scales of each do not foresee."""
+    size = 6
+    index = torch.arange(size)[:, None]
+    axes = (
+        Axis("ih", 0, index, "out"),
+        Axis("hh", 0, index, "out"),
+        Axis("hh", 1, index, "in"),
+        Axis("o", 1, index, "in"),
+    )
+    symmetry = Symmetry((Group("l", size, axes, homogeneous=True),))
+    for _ in range(20):
+        a, b = (
+            {name: torch.randn(size, size, generator=rng, dtype=torch.float64) for name in ("ih", "hh", "o")}
+            for _ in range(2)
+        )
+        for tensors in (a, b):
+            tensors["hh"] *= 30
+        assert squared_distance(a, symmetry.scaled(b, matched_scales(a, b, symmetry))) <= squared_distance(a, b)
+
+
 def test_a_unit_is_scaled_in_one_group_only():
     symmetry = opened("group norm")[2]
     kept = homogeneous_groups(symmetry)
