@@ -28,6 +28,7 @@ from landscape.registry import Registry, registry
 
 if TYPE_CHECKING:
     from landscape.run.call import Done
+    from landscape.run.execute import Failure
     from landscape.run.loading import Loaded
     from landscape.run.store import RunStore
     from landscape.run.tasks import Request
@@ -134,9 +135,18 @@ def _analyze(
         print(json.dumps(done.shown, indent=1, allow_nan=False))
     else:
         print_results(done.shown, {point.id for point in loaded.points})
-    for failure in done.outcome.failed:
-        print(f"landscape: {failure.analysis} of {', '.join(failure.points)} failed: {failure.error}", file=sys.stderr)
+    _complain(done.outcome.failed)
     return 5 if done.outcome.failed else 0
+
+
+def _complain(failed: Sequence[Failure]) -> None:
+    """One line for each reason, however many groups of points it holds for."""
+    alike: dict[tuple[str, str], list[Failure]] = {}
+    for failure in failed:
+        alike.setdefault((failure.analysis, failure.error), []).append(failure)
+    for (analysis, error), several in alike.items():
+        more = f" and {len(several) - 1} more" if len(several) > 1 else ""
+        print(f"landscape: {analysis} of {', '.join(several[0].points)}{more} failed: {error}", file=sys.stderr)
 
 
 def _announce(loaded: Loaded, requests: Sequence[Request]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -74,15 +74,34 @@ class ObservedNetwork:
 
     def outputs(self, tensors: Mapping[str, Tensor]) -> Float[Tensor, " outputs"]:
         """All that ``forward`` of the model returned on the samples, flat, float64. Costs one forward pass of them."""
+        return _flat(part for returned, _ in self._passes(tensors) for part in returned)
+
+    def answers(self, tensors: Mapping[str, Tensor]) -> Float[Tensor, " answers"]:
+        """The outputs, then the mean loss of each batch, 0 where that is not finite. Costs as much.
+
+        Where the loss holds more than the outputs, such as a penalty on the weights, it alone can change.
+        """
+        passes = self._passes(tensors)
+        losses = [torch.where(loss.isfinite(), loss, 0.0) for _, loss in passes]
+        return _flat([*(part for returned, _ in passes for part in returned), *losses])
+
+    def _passes(self, tensors: Mapping[str, Tensor]) -> list[tuple[list[Tensor], Tensor]]:
+        """For each batch what the model returned, and the mean loss."""
         inserted = {name: _double(tensor).detach() for name, tensor in tensors.items()}
         for name in self.space.names:
             inserted[name].requires_grad_()  # what is watched has a graph
         with self._function.kernels(), torch.enable_grad():
-            answers = [self._answers(inserted, batch) for batch in self.batches]
-        return torch.cat([part.detach().double().reshape(-1) for answer in answers for part in answer])
+            return [self._passed(inserted, batch) for batch in self.batches]
 
-    def _answers(self, tensors: Mapping[str, Tensor], batch: Any) -> list[Tensor]:
-        return _returned(self.model, lambda: self._function(self._measure, tensors, batch)[0])
+    def _passed(self, tensors: Mapping[str, Tensor], batch: Any) -> tuple[list[Tensor], Tensor]:
+        losses: list[Tensor] = []
+
+        def mean_loss() -> Tensor:
+            total, weight = self._function(self._measure, tensors, batch)
+            losses.append(total / weight)
+            return losses[0]
+
+        return _returned(self.model, mean_loss), losses[0]
 
     def trace(self, model: nn.Module) -> list[Tensor]:
         """What ``forward`` of a copy of the model returned on the first batch, with its graph."""
@@ -104,6 +123,10 @@ class ObservedNetwork:
             for hook in hooks:
                 hook.remove()
         return {name: torch.cat(parts) for name, parts in rows.items() if parts}
+
+
+def _flat(parts: Iterable[Tensor]) -> Tensor:
+    return torch.cat([part.detach().double().reshape(-1) for part in parts])
 
 
 def _double(tensor: Tensor) -> Tensor:

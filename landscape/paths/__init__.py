@@ -14,6 +14,7 @@ from landscape.paths.profile import (
     measuring,
     refine,
     refining,
+    rounding_of,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "refine",
     "refining",
     "resampled",
+    "rounding_of",
     "straight",
     "together",
 ]

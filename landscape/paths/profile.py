@@ -25,10 +25,12 @@ __all__ = [
     "measuring",
     "refine",
     "refining",
+    "rounding_of",
 ]
 
 _END = 1e-6  # where the open interval begins: batch-norm statistics may step at the ends themselves
 _BLOCK = 32
+_ROUNDING = 10.0  # of the dtype's precision: what sums over a batch lose
 _EXCESS = 1e-3  # of the largest excess over the chord: how close that is taken
 
 
@@ -60,6 +62,11 @@ class Profile:
 def barrier_of(energies: Float[Tensor, " n"]) -> float:
     """Highest of the energies along a curve over the higher of its ends."""
     return float(energies.max() - energies[[0, -1]].max())
+
+
+def rounding_of(energies: Float[Tensor, " n"], dtype: torch.dtype) -> float:
+    """By how much energies along a curve differ by rounding, where the landscape is computed in this dtype."""
+    return _ROUNDING * torch.finfo(dtype).eps * float(energies.abs().max())
 
 
 def dense_times(knots: Float[Tensor, "m P"], inside: int) -> Float[Tensor, " n"]:
@@ -145,7 +152,7 @@ def measuring(
     energies = yield from energies_along(landscape, knots, times)
     if tolerance is None:
         tolerance = 1e-3 * barrier_of(energies)
-    tolerance = max(tolerance, torch.finfo(knots.dtype).eps * float(energies.abs().max()))
+    tolerance = max(tolerance, rounding_of(energies, knots.dtype))
 
     def energy(new: Tensor) -> Search[Tensor]:
         return energies_along(landscape, knots, new)

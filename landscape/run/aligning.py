@@ -19,7 +19,7 @@ from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape.paths import measured_line, straight
 from landscape.run.loading import Loaded, LoadOptions
-from landscape.symmetry.align import Alignment, align
+from landscape.symmetry.align import Alignment, align, pair_rng
 from landscape.symmetry.discovery import symmetry_of
 from landscape.symmetry.groups import Symmetry
 
@@ -71,7 +71,7 @@ def align_checkpoints(
             f"{landscape.info.name}: no units that can be exchanged were found{why}; "
             f"describe them in a file: --symmetry FILE"
         )
-    found = align(landscape, first, second, symmetry, method=method, rng=rng)
+    found = align(landscape, first, second, symmetry, method=method, rng=pair_rng(options.seed, first, second))
     before, after = (_barrier(landscape, first, end, rng) for end in (second, found.point))
     _write(out, found.point, loaded, landscape, trust=options.trust)
     return Aligned(symmetry, found, before, after)

@@ -22,6 +22,9 @@ from landscape.run.opened import open_run
 
 __all__ = ["RunFiles", "read_mapping"]
 
+ENTRIES, DEPTH = 100_000, 50
+"""A mapping holds no more than this, and no deeper: aliases can make a line of YAML into more than memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class RunFiles:
@@ -82,12 +85,30 @@ def read_mapping(source: str) -> Mapping[str, Any]:
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror or error}. Name a YAML or JSON file") from error
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise UsageError(f"{source} is neither YAML nor JSON ({one_line(error, 120)}): mend it") from error
     if not isinstance(content, Mapping):
         what = "nothing" if content is None else f"a {type(content).__name__}"
         raise UsageError(f"{source} holds {what}, wanted a mapping (NAME: VALUE) in YAML or JSON")
+    if not _is_small(content):
+        raise UsageError(
+            f"{source} holds more than {ENTRIES:,} entries, or some {DEPTH} deep (YAML aliases count as what they "
+            f"stand for): write down fewer"
+        )
     return content
+
+
+def _is_small(content: Any) -> bool:
+    """Whether a tree has few entries; one that aliases have made endless has not."""
+    waiting, entries = [(content, 0)], 0
+    while waiting:
+        item, depth = waiting.pop()
+        parts = item.values() if isinstance(item, Mapping) else item if isinstance(item, list) else ()
+        waiting += [(part, depth + 1) for part in parts]
+        entries += len(parts)
+        if entries > ENTRIES or depth > DEPTH:
+            return False
+    return True
 
 
 def _free_ids(paths: Sequence[Path], given: Sequence[Point]) -> list[str]:

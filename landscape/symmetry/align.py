@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from landscape.symmetry.matching import identity, weight_matching
 from landscape.symmetry.rescaling import balanced, matched_scales
 from landscape.symmetry.slabs import in_float64
 
-__all__ = ["METHODS", "Alignment", "align", "permuted_copy"]
+__all__ = ["METHODS", "Alignment", "align", "pair_rng", "permuted_copy"]
 
 METHODS = ("weights", "activations")
 
@@ -92,12 +93,18 @@ def align(
     matching = _by_weights if method == "weights" else _by_activations
     permutations, messages = matching(landscape, first, second, symmetry, rng, orders)
     scales = matched_scales(first, symmetry.permuted(second, permutations), symmetry)
-    moved = _verified(network.outputs, second, symmetry, permutations, scales)
+    moved = _verified(network.answers, second, symmetry, permutations, scales)
     point = network.moved(b, moved, b.id)
     if _distance(a, point) >= distance:
         text = f"{b.id} was not moved: no order of its units found by {method} is nearer to {a.id}"
         return replace(unmoved, messages=(text,))
     return Alignment(point, permutations, method, distance, _distance(a, point), messages)
+
+
+def pair_rng(seed: int, a: Point, b: Point) -> torch.Generator:
+    """A generator that depends on a seed and a pair alone: whoever aligns the pair, the moved point is the same."""
+    digest = hashlib.sha256(f"{seed}|{a.hash}|{b.hash}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def permuted_copy(landscape: Landscape, point: Point, symmetry: Symmetry, rng: torch.Generator) -> Point:
@@ -112,7 +119,7 @@ def permuted_copy(landscape: Landscape, point: Point, symmetry: Symmetry, rng: t
     if network is None:
         return point
     permutations = tuple(torch.randperm(group.size, generator=rng) for group in symmetry.groups)
-    moved = _verified(network.outputs, in_float64(network.tensors(point)), symmetry, permutations, {})
+    moved = _verified(network.answers, in_float64(network.tensors(point)), symmetry, permutations, {})
     return network.moved(point, moved, point.id)
 
 

@@ -36,8 +36,8 @@ def symmetry_of(
     """The groups of exchangeable units of a landscape's network, each tested to leave the function unchanged.
 
     Channels that must be permuted together come from a dependency graph (``dependency``); heads of attention and hidden
-    units of recurrent layers from rules of their own. Every group is tested by itself in float64 on 8 samples: the
-    outputs move by less than 1e-9 of the largest under permutations that generate all others, and units that can also
+    units of recurrent layers from rules of their own. Every group is tested by itself in float64 on 8 samples: outputs
+    and loss move by less than 1e-9 of the largest under permutations that generate all others, and units that can also
     be rescaled are found by the same test. What fails is left out and named.
 
     Costs one forward pass of 8 samples to trace the network and four for each group.

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["ROUNDING", "Verifier"]
 
 ROUNDING = 1e-9
-"""Largest change of the outputs, relative to their largest, that is taken for rounding of float64."""
+"""Largest change of outputs and loss, relative to the largest of them, that is taken for rounding of float64."""
 
 
 class Verifier:
     """Tests groups on a network whose parameters were drawn anew.
 
     At random parameters no two units are alike and (almost surely) none is dead, so that what leaves these outputs
-    unchanged does so by the network's structure and not by the training's accident.
+    unchanged does so by the network's structure and not by the training's accident. The loss must not change either: a
+    penalty on the weights allows permutations, but no rescaling.
 
     Parameters
     ----------
@@ -57,12 +58,12 @@ class Verifier:
         return frozenset(name for name, _ in self._network.model.named_parameters())
 
     @cached_property
-    def _outputs(self) -> Float[Tensor, " outputs"]:
-        return self._network.outputs(self.tensors)
+    def _answers(self) -> Float[Tensor, " outputs"]:
+        return self._network.answers(self.tensors)
 
     def change(self, tensors: Tensors) -> float:
-        """Largest change of the outputs, relative to the largest output; infinite where they are not finite."""
-        change = (self._network.outputs(tensors) - self._outputs).abs().max() / self._outputs.abs().max()
+        """Largest change of outputs and loss, relative to the largest of them; infinite where it is not finite."""
+        change = (self._network.answers(tensors) - self._answers).abs().max() / self._answers.abs().max()
         return float(change) if change.isfinite() else math.inf
 
     def permutation_changes(self, group: Group) -> float:

@@ -1,4 +1,4 @@
-"""The default finder: a string that grows, moved by Adam at a rate that falls to zero over the budget."""
+"""A string that grows, moved by Adam at a rate that falls to zero over the budget."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
 from landscape.paths import Path, Search, barrier_of, dense_times, energies_of, gradients_of, measuring_path, points_at
-from landscape_finders.curve import Family, across, held, knots_of, point_at
+from landscape_finders.curve import Family, across, knots_of, point_at
 from landscape_finders.optimisers import Moments, adam
 from landscape_finders.searching import MiniBatches
 
@@ -93,7 +93,7 @@ class Bending:
         How close that barrier is bracketed.
     curved
         Whether the space is. There a curve may stay at its ends for as long as it likes and cross in an instant, which
-        lowers its mean loss and no barrier; so its points are moved across it alone, and its control points are held.
+        lowers its mean loss and no barrier; so its points are moved across it alone.
     """
 
     family: Family
@@ -161,8 +161,6 @@ def _moved(landscape: Landscape, state: CurveState, method: Bending) -> Search[C
     direction, moments = adam(gradients, state.moments, _BETA2)
     free = torch.add(state.controls[1:-1], direction, alpha=method.rate(state))
     controls = torch.cat([state.controls[:1], free, state.controls[-1:]])
-    if method.curved:
-        controls = held(landscape, family, controls)
     return replace(state, controls=controls, moments=moments, gradient_evaluations=state.gradient_evaluations + 1)
 
 

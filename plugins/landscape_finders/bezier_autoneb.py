@@ -51,15 +51,13 @@ def _searched(
     landscape: Landscape, begin: Beginning, options: BezierAutonebOptions, batches: MiniBatches, task: Context
 ) -> Search[Path]:
     level = _CONNECTED * begin.line.barrier if options.connected_below is None else options.connected_below
-    curve = None
-    if not begin.given and not is_packed(task.load()):
+    if not begin.given and not is_packed(task.load(), options.max_gradients):
         curve = yield from _curve(landscape, begin, options, batches, task)
-        if curve.barrier <= max(_enough(begin, level, options), begin.tolerance) and not options.climb:
-            text = _connected("a curve", curve, level, options)
+        low = curve.barrier <= _enough(begin, level, options) and curve.bracket <= begin.tolerance
+        if low and not options.climb:
+            text = _connected("a curve", curve, begin, level, options)
             return replace(curve, converged=True, budget_spent=False, messages=(text,))
-        knots = resampled(landscape, curve.points, torch.linspace(0, 1, options.images + 2, dtype=torch.float64))
-        gradients, energies = curve.gradient_evaluations, curve.energy_evaluations
-        begin = replace(begin, knots=knots, given=True, gradient_evaluations=gradients, energy_evaluations=energies)
+        begin = _curved(landscape, begin, curve, options)
     string = AutonebOptions(
         max_gradients=options.max_gradients,
         climb=options.climb,
@@ -68,15 +66,29 @@ def _searched(
         images=options.images,
     )
     path = yield from grown(landscape, begin, string_search(string, batches), task)
-    path = path if curve is None or path.barrier <= curve.barrier else _lower(curve, path)
-    if path.converged or options.climb or path.barrier > level:
+    if path.converged or options.climb or path.barrier > level or path.bracket > begin.tolerance:
         return path
-    return replace(path, converged=True, messages=(_connected("a string", path, level, options), *path.messages))
+    text = _connected("curve and string", path, begin, level, options)
+    return replace(path, converged=True, messages=(text, *path.messages))
+
+
+def _curved(landscape: Landscape, begin: Beginning, curve: Path, options: BezierAutonebOptions) -> Beginning:
+    """Where the string begins: a few images on the curve, which is the answer unless they find a lower path."""
+    return replace(
+        begin,
+        knots=resampled(landscape, curve.points, torch.linspace(0, 1, options.images + 2, dtype=torch.float64)),
+        given=True,
+        path=curve,
+        gradient_evaluations=curve.gradient_evaluations,
+        energy_evaluations=curve.energy_evaluations,
+    )
 
 
 def _enough(begin: Beginning, level: float, options: BezierAutonebOptions) -> float:
     """The barrier at which a curve is left as it is: where nobody said, it may not rise above twice the higher end."""
-    return level if options.connected_below is not None else min(level, float(begin.line.energies[[0, -1]].max()))
+    if options.connected_below is not None:
+        return level
+    return max(min(level, float(begin.line.energies[[0, -1]].max())), begin.tolerance)
 
 
 def _curve(
@@ -92,19 +104,9 @@ def _curve(
     return bent(landscape, begin, CurveSearch(BEZIER, bending, batches), task)
 
 
-def _connected(by: str, path: Path, level: float, options: BezierAutonebOptions) -> str:
+def _connected(by: str, path: Path, begin: Beginning, level: float, options: BezierAutonebOptions) -> str:
+    """The verdict on a path that is below the level, or within the tolerance of none."""
+    if path.barrier > level:
+        return f"connected by {by}: barrier {path.barrier:.4g} is within the tolerance {begin.tolerance:.4g} of none"
     of = "" if options.connected_below is not None else ", a hundredth of the straight line's"
     return f"connected by {by}: barrier {path.barrier:.4g}, below {level:.4g}{of}"
-
-
-def _lower(curve: Path, path: Path) -> Path:
-    """The curve, where the string did not get below it, with what both took and the string's verdict."""
-    text = f"the string did not get below the curve, whose barrier is {curve.barrier:.4g}"
-    return replace(
-        curve,
-        gradient_evaluations=path.gradient_evaluations,
-        energy_evaluations=path.energy_evaluations,
-        converged=path.converged,
-        budget_spent=path.budget_spent,
-        messages=(text, *path.messages),
-    )

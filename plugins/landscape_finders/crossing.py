@@ -75,6 +75,12 @@ def _relaxed(
     return state.best_knots, path
 
 
+def _loose(path: Path, tolerance: float) -> tuple[str, ...]:
+    if path.bracket <= tolerance:
+        return ()
+    return (f"the maximum is bracketed only to {path.bracket:.3g}, wanted {tolerance:.3g}",)
+
+
 def _judged(landscape: Landscape, path: Path, knots: Tensor, top: Climb, tolerance: float) -> Search[Path]:
     """The lower of the path as it came and the one through the saddle, with the verdict on it."""
     through_saddle = yield from measuring_path(landscape, knots, tolerance)
@@ -86,7 +92,10 @@ def _judged(landscape: Landscape, path: Path, knots: Tensor, top: Climb, toleran
     reached = (
         f"saddle at {energy:.8g}, gradient norm {top.gradient_norm:.2g} after {top.iterations} full-data gradients"
     )
+    if path.max_loss < energy - tolerance:
+        text = f"{reached}; but the path passes below it, at {path.max_loss:.6g}: the climb led elsewhere"
+        return replace(path, converged=False, budget_spent=True, messages=(text,))
     if path.max_loss <= energy + tolerance:
-        return replace(path, messages=(reached,))
+        return replace(path, converged=path.bracket <= tolerance, messages=(reached, *_loose(path, tolerance)))
     text = f"{reached}; but the path rises to {path.max_loss:.6g} elsewhere and the budget is spent"
     return replace(path, converged=False, budget_spent=True, messages=(text,))

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from landscape.landscapes.protocol import Landscape
-from landscape.paths import knot_times, points_at
+from landscape.paths import points_at
 
-__all__ = ["Family", "across", "fitted", "held", "knots_of", "point_at", "weights_of"]
+__all__ = ["Family", "across", "fitted", "knots_of", "point_at", "weights_of"]
 
 _SAMPLES = 65  # of a polyline that a curve is fitted to
 _BESIDE = 1e-3  # of the time of a curve: how far to either side its direction is taken
@@ -60,18 +60,6 @@ def across(landscape: Landscape, family: Family, controls: Tensor, time: float, 
     return gradient - (gradient @ along)[:, None] * along
 
 
-def held(landscape: Landscape, family: Family, controls: Tensor) -> Tensor:
-    """Control points moved so that the curve, before it is put back on the space, meets it at as many even times.
-
-    So their lengths, on which a curve on a sphere hardly depends, neither grow nor shrink.
-    """
-    m = len(controls)
-    weights = weights_of(family, [k / (m - 1) for k in range(1, m - 1)], m).to(controls)
-    points = weights @ controls
-    missed = torch.linalg.solve(weights[:, 1:-1], landscape.project(points) - points)
-    return torch.cat([controls[:1], controls[1:-1] + missed, controls[-1:]])
-
-
 def fitted(landscape: Landscape, family: Family, knots: Tensor, free: int) -> Tensor:
     """Control points, shape ``(free + 2, P)``, of the curve nearest to a polyline, by least squares; the ends are kept.
 
@@ -80,7 +68,7 @@ def fitted(landscape: Landscape, family: Family, knots: Tensor, free: int) -> Te
     """
     even = torch.linspace(0, 1, _SAMPLES, dtype=torch.float64)
     fits = [_fit(family, knots[[0, -1]], points_at(landscape, knots, even), even, free)]
-    if len(knots) > free + 2 and not torch.equal(knot_times(knots), even.to(knots.device)):
+    if len(knots) > free + 2:
         fits.append(_fit(family, knots[[0, -1]], knots, torch.linspace(0, 1, len(knots), dtype=torch.float64), free))
     return min(fits, key=lambda fit: fit[0])[1]
 

@@ -206,9 +206,14 @@ def pack(standing: Standing) -> dict[str, Tensor]:
     }
 
 
-def is_packed(tensors: Mapping[str, Tensor] | None) -> TypeGuard[Mapping[str, Tensor]]:
-    """Whether these are tensors that this version of :func:`pack` made."""
-    return tensors is not None and "string-sampling" in tensors and int(tensors["string-sampling"]) == _FORMAT
+def is_packed(tensors: Mapping[str, Tensor] | None, gradients: int = 0) -> TypeGuard[Mapping[str, Tensor]]:
+    """Whether these are tensors that this version of :func:`pack` made, no earlier than after so many gradients.
+
+    What is older was left by a search that has ended since; its path is where the next one begins.
+    """
+    if tensors is None or "string-sampling" not in tensors or int(tensors["string-sampling"]) != _FORMAT:
+        return False
+    return int(tensors["counters"][0]) >= gradients
 
 
 def unpack(tensors: Mapping[str, Tensor], like: Tensor) -> Standing:

@@ -55,41 +55,63 @@ def search_of_pair(landscape: Landscape, a: Point, b: Point, task: Context, sear
 
 def grown(landscape: Landscape, begin: Beginning, search: StringSearch, task: Context) -> Search[Path]:
     """The path that a string finds from where it begins."""
-    ends, spent, tolerance = begin.knots[[0, -1]], begin.gradient_evaluations, begin.tolerance
-    climbing = max(0, search.max_gradients - spent) // _CLIMB_SHARE if search.climb else 0
-    distance = float((ends[1] - ends[0]).norm()) / ends.shape[1] ** 0.5
-    unspent = max(0.0, 1 - spent / search.max_gradients)  # a continued search moves less: its path is worth keeping
-    method = search.method(distance * unspent, search.max_gradients - climbing, spent)
-    saved, rng = task.load(), task.rng
-    if is_packed(saved) and int(saved["max_gradients"]) == method.max_gradients:
-        state = unpack(saved, ends, rng)
+    saved, tolerance = task.load(), begin.tolerance
+    if is_packed(saved, search.max_gradients):
+        state = unpack(saved, begin.knots, task.rng)
+        method = _method(begin, search, state.started_at)
     else:
-        state = yield from start(landscape, _images(landscape, begin, search), method, spent, begin.energy_evaluations)
-    state = yield from _run(landscape, state, method, rng, task)
+        method = _method(begin, search, begin.gradient_evaluations)
+        state = yield from _begun(landscape, begin, search, method)
+    state = yield from _run(landscape, state, method, search.max_gradients, task)
     path = yield from _measured(landscape, state, tolerance)
-    if search.connected_below is not None and path.barrier <= search.connected_below:
-        return replace(path, messages=(f"connected: barrier {path.barrier:.4g}, below {search.connected_below:.4g}",))
+    low = search.connected_below
+    if low is not None and path.barrier <= low and path.bracket <= tolerance:
+        return replace(path, messages=(f"connected: barrier {path.barrier:.4g}, below {low:.4g}",))
     if search.climb and path.barrier > tolerance:
-        return (yield from crossed(landscape, path, search.method, search.max_gradients, tolerance, rng))
+        return (yield from crossed(landscape, path, search.method, search.max_gradients, tolerance, task.rng))
     return _settled(path, state, search, tolerance)
 
 
-def _images(landscape: Landscape, begin: Beginning, search: StringSearch) -> Tensor:
-    """The first knots: those of the path that was given, if they are enough, else a few on it or on the line."""
-    if begin.given and len(begin.knots) > search.images + 1:
+def _method(begin: Beginning, search: StringSearch, spent: int) -> Method:
+    """The method of a search that starts at so many gradient evaluations."""
+    ends = begin.knots[[0, -1]]
+    climbing = max(0, search.max_gradients - spent) // _CLIMB_SHARE if search.climb else 0
+    distance = float((ends[1] - ends[0]).norm()) / ends.shape[1] ** 0.5
+    unspent = max(0.0, 1 - spent / search.max_gradients)  # a continued search moves less: its path is worth keeping
+    return search.method(distance * unspent, search.max_gradients - climbing, spent)
+
+
+def _begun(landscape: Landscape, begin: Beginning, search: StringSearch, method: Method) -> Search[StringState]:
+    """The first state, in which the path that was given is the best met, unless its images are lower."""
+    images = _images(landscape, begin, search, method)
+    state = yield from start(landscape, images, method, begin.gradient_evaluations, begin.energy_evaluations)
+    given = begin.path
+    if given is None and begin.given and images is not begin.knots:
+        given = yield from measuring_path(landscape, begin.knots, begin.tolerance)
+        state = replace(state, energy_evaluations=state.energy_evaluations + given.energy_evaluations)
+    if given is None or given.barrier >= state.best_barrier:
+        return state
+    return replace(state, best_knots=given.points, best_barrier=given.barrier, halfway_barrier=given.barrier)
+
+
+def _images(landscape: Landscape, begin: Beginning, search: StringSearch, method: Method) -> Tensor:
+    """The first knots: those of the path that was given, if they are as many as wanted, else points on it."""
+    given = len(begin.knots) - 2 if begin.given else 0
+    if search.images <= given <= method.max_images:
         return begin.knots
-    return resampled(landscape, begin.knots, torch.linspace(0, 1, search.images + 2, dtype=torch.float64))
+    images = search.images if given < search.images else method.max_images
+    return resampled(landscape, begin.knots, torch.linspace(0, 1, images + 2, dtype=torch.float64))
 
 
 def _run(
-    landscape: Landscape, state: StringState, method: Method, rng: torch.Generator, task: Context
+    landscape: Landscape, state: StringState, method: Method, max_gradients: int, task: Context
 ) -> Search[StringState]:
-    saved_at = time.monotonic()
+    saved_at, rng = time.monotonic(), task.rng
     while not finished(state, method):
         cycle = state.cycle
         state = yield from step(landscape, state, method, rng)
         if state.cycle > cycle or time.monotonic() - saved_at > _SAVE_EVERY_SECONDS:
-            task.save(pack(state, method, rng))
+            task.save(pack(state, max_gradients, rng))
             saved_at = time.monotonic()
             done = f"barrier {state.best_barrier:.4g}"
             task.progress(state.gradient_evaluations, method.max_gradients, done)

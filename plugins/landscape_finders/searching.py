@@ -12,7 +12,7 @@ from torch import Tensor
 from landscape.analysis import Context
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
-from landscape.paths import Path, Search, measuring_line, straight, together
+from landscape.paths import Path, Search, measuring_line, rounding_of, straight, together
 
 __all__ = ["Beginning", "MiniBatches", "beginning", "each_pair"]
 
@@ -65,9 +65,11 @@ class Beginning:
     given
         Whether there was such a path.
     gradient_evaluations, energy_evaluations
-        What was spent before: on the stored path, on the line.
+        What was spent before: on the stored path, and on the line.
     answer
         The path itself, where nothing is to be searched: equal ends, or a line without a barrier.
+    path
+        A measured path that is the answer unless a lower one is found.
     """
 
     line: Path
@@ -77,6 +79,7 @@ class Beginning:
     gradient_evaluations: int = 0
     energy_evaluations: int = 0
     answer: Path | None = None
+    path: Path | None = None
 
 
 def beginning(landscape: Landscape, a: Point, b: Point, task: Context, tolerance: float | None) -> Search[Beginning]:
@@ -88,18 +91,20 @@ def beginning(landscape: Landscape, a: Point, b: Point, task: Context, tolerance
         return Beginning(path, tolerance or 0.0, ends, answer=replace(path, messages=(text,)))
     knots = straight(landscape, a.vector, b.vector, task.rng)
     line = yield from measuring_line(landscape, knots, tolerance=torch.inf)
-    spent = line.energy_evaluations
-    if line.barrier <= (tolerance or 0.0):
-        path = yield from measuring_line(landscape, knots)
+    spent, rounding = line.energy_evaluations, rounding_of(line.energies, knots.dtype)
+    if line.barrier <= max(tolerance or 0.0, rounding):
+        path = yield from measuring_line(landscape, knots, tolerance)
         path = replace(path, energy_evaluations=spent + path.energy_evaluations)
         text = "the straight line has no barrier to lower"
-        return Beginning(line, tolerance or 0.0, knots, answer=replace(path, messages=(text,)))
-    tolerance = tolerance or 1e-3 * line.barrier
+        if path.barrier <= max(tolerance or 0.0, rounding):
+            return Beginning(line, tolerance or 0.0, knots, answer=replace(path, messages=(text,)))
+        line, spent = path, path.energy_evaluations
+    tolerance = tolerance or max(1e-3 * line.barrier, rounding)
     previous = task.previous
     if previous is not None:
         stored = _between(previous.vectors["path"], ends)
         gradients, energies = (int(str(previous.summary[name])) for name in _SPENT)
-        return Beginning(line, tolerance, stored, True, gradients, energies)
+        return Beginning(line, tolerance, stored, True, gradients, energies + spent)
     if task.start is not None:
         return Beginning(line, tolerance, _between(task.start, ends), True, energy_evaluations=spent)
     return Beginning(line, tolerance, knots, energy_evaluations=spent)

@@ -30,7 +30,7 @@ from landscape_finders.optimisers import Moments
 __all__ = ["Method", "StringState", "finished", "is_packed", "pack", "start", "step", "unpack"]
 
 
-_FORMAT = 2  # of packed states; others are started anew
+_FORMAT = 3  # of packed states; others are started anew
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class StringState:
     gradient_evaluations, energy_evaluations
         Spent so far, and before this search began (``started_at``, a continued search).
     best_knots, best_barrier
-        The path with the lowest barrier met at the end of a cycle.
+        The path with the lowest barrier met at the end of a cycle, or before the search.
     halfway_barrier
         ``best_barrier`` when at most half of the cycles and half of the budget were behind.
     last_barrier
@@ -193,7 +193,7 @@ def _next_cycle(landscape: Landscape, state: StringState, method: Method) -> Sea
     if finished(state, method):
         return state
     new = method.insertions(times, energies, method.points_per_segment)
-    state = _grown(landscape, state, new[: method.max_images - state.images])
+    state = _grown(landscape, state, new[: max(0, method.max_images - state.images)])
     if method.rebuild:
         state = replace(state, moments=Moments.none(state.knots[1:-1]))
     return _begun(state, method)
@@ -218,8 +218,8 @@ def _grown(landscape: Landscape, state: StringState, new: Tensor) -> StringState
     return replace(state, knots=knots, times=times, moments=moments)
 
 
-def pack(state: StringState, method: Method, rng: torch.Generator) -> dict[str, Tensor]:
-    """The state and the generator as tensors, to be stored."""
+def pack(state: StringState, max_gradients: int, rng: torch.Generator) -> dict[str, Tensor]:
+    """The state of a search with this budget and the generator as tensors, to be stored."""
     counters = [state.moments.updates, state.cycle, state.steps_left]
     counters += [state.gradient_evaluations, state.energy_evaluations, state.started_at]
     return {
@@ -231,15 +231,17 @@ def pack(state: StringState, method: Method, rng: torch.Generator) -> dict[str, 
         "best_knots": state.best_knots,
         "counters": torch.tensor(counters),
         "barriers": torch.tensor([state.best_barrier, state.halfway_barrier, state.last_barrier], dtype=torch.float64),
-        "max_gradients": torch.tensor(method.max_gradients),
+        "max_gradients": torch.tensor(max_gradients),
         "format": torch.tensor(_FORMAT),
         "rng": rng.get_state(),
     }
 
 
-def is_packed(tensors: Mapping[str, Tensor] | None) -> TypeGuard[Mapping[str, Tensor]]:
-    """Whether these are tensors that this version of :func:`pack` made."""
-    return tensors is not None and "format" in tensors and int(tensors["format"]) == _FORMAT
+def is_packed(tensors: Mapping[str, Tensor] | None, max_gradients: int) -> TypeGuard[Mapping[str, Tensor]]:
+    """Whether these are tensors that this version of :func:`pack` made, under the same budget."""
+    if tensors is None or "format" not in tensors or int(tensors["format"]) != _FORMAT:
+        return False
+    return int(tensors["max_gradients"]) == max_gradients
 
 
 def unpack(tensors: Mapping[str, Tensor], like: Tensor, rng: torch.Generator) -> StringState:

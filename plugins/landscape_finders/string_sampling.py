@@ -70,7 +70,10 @@ def _sampling(
         return begun.answer, ()
     goal = _goal(landscape, a, b, begun, options, batches)
     saved = task.load()
-    standing = unpack(saved, a.vector) if is_packed(saved) else (yield from started(begun, goal))
+    if is_packed(saved, begun.gradient_evaluations):
+        standing = unpack(saved, a.vector)
+    else:
+        standing = yield from started(begun, goal)
     saved_at = time.monotonic()
     while not standing.ended:
         standing = yield from advanced(standing, goal)

@@ -27,6 +27,8 @@ __all__ = ["run"]
 
 T = TypeVar("T")
 
+_SIDE = 21  # of the grid in the plane, where nobody says
+_CHEAP = 8000  # mini-batches that it may then take
 _SAME_END = 1e-4  # of the distance of the ends: what storing may have rounded
 
 
@@ -168,8 +170,7 @@ def _start(source: str, ends: Ends, context: Context) -> Tensor:
 
 def _result(landscape: Landscape, pair: Pair, path: Path, options: NebOptions, context: Context) -> Result:
     task, between = context.task(pair.index), landscape.anchored(pair.ends.used)
-    line = pair.aligned_line or pair.line
-    path, jump = with_jump(between, alone(between, _with_errors(between, path)), line, options)
+    path, jump = with_jump(between, alone(between, _with_errors(between, path)), pair.line, options)
     inside = 0 < path.saddle_time < 1
     saddle = saddle_of(between, path, options.saddle_eigenvalues, task.rng) if inside else None
     side = _side(landscape, options) if path.length > 0 else 0
@@ -195,7 +196,8 @@ def _side(landscape: Landscape, options: NebOptions) -> int:
     """Points per side of the plane's grid, 0 for no plane."""
     if options.plane is not None:
         return options.plane
-    return 15 if 15**2 * landscape.num_batches <= options.max_gradients and landscape.space.dim > 1 else 0
+    cheap = _SIDE**2 * landscape.num_batches <= _CHEAP
+    return _SIDE if cheap and landscape.space.dim > 1 else 0
 
 
 def _on_validation(validation: Landscape | None, pair: Pair, path: Path) -> Mapping[str, tuple[Tensor, Tensor | None]]:
@@ -213,30 +215,28 @@ def _on_validation(validation: Landscape | None, pair: Pair, path: Path) -> Mapp
 def _summary(landscape: Landscape, pair: Pair, curves: Curves, options: NebOptions) -> dict[str, float | int | str]:
     path, line, aligned_line, ends = curves.path, curves.line, curves.aligned_line, pair.ends
     lines = (line,) if aligned_line is None else (line, aligned_line)
+    aligned = {} if aligned_line is None else {"barrier_linear_aligned": aligned_line.barrier}
     summary: dict[str, float | int | str] = {
-        "max_loss": path.max_loss,
-        "max_loss_linear": line.max_loss,
         "barrier": path.barrier,
         "barrier_linear": line.barrier,
+        **aligned,
+        "max_loss": path.max_loss,
+        "gradient_evaluations": path.gradient_evaluations,
+        "max_loss_linear": line.max_loss,
         "barrier_above_chord": path.barrier_above_chord,
+        **({"barrier_aligned": path.barrier} if aligned else {}),
+        **({} if path.errors is None else {"max_error": float(path.errors.max())}),
         "saddle_time": path.saddle_time,
         "length": path.length,
         "length_linear": line.length,
         "distance": ends.distance,
-        "gradient_evaluations": path.gradient_evaluations,
+        **({"distance_aligned": ends.distance_aligned} if ends.align != "none" else {}),
         "energy_evaluations": path.energy_evaluations + sum(line.energy_evaluations for line in lines),
         "bracket": path.bracket,
         "finder": options.preset or options.finder,
         "align": ends.align,
+        **({"bn": landscape.info.batch_norm} if landscape.info.batch_norm else {}),
     }
-    if aligned_line is not None:
-        summary |= {"barrier_linear_aligned": aligned_line.barrier, "barrier_aligned": path.barrier}
-    if ends.align != "none":
-        summary["distance_aligned"] = ends.distance_aligned
-    if path.errors is not None:
-        summary["max_error"] = float(path.errors.max())
-    if landscape.info.batch_norm:
-        summary["bn"] = landscape.info.batch_norm
     if curves.saddle is not None:
         summary["saddle_gradient_norm"] = curves.saddle.gradient_norm
         if len(curves.saddle.eigenvalues):

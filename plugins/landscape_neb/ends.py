@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape.paths import Search, energies_of, gradients_of
-from landscape.symmetry.align import align
+from landscape.symmetry.align import align, pair_rng
 from landscape.symmetry.groups import Symmetry
 from landscape_neb.options import NebOptions
 from landscape_neb.partner import is_made
@@ -66,9 +65,7 @@ def aligned(landscape: Landscape, pair: Sequence[Point], symmetry: Symmetry, opt
     a, b = pair
     if options.align == "none" or not symmetry.groups or torch.equal(a.vector, b.vector):
         return Ends((a, b), (a, b), messages=symmetry.messages)
-    digest = hashlib.sha256(f"{seed}|{a.hash}|{b.hash}".encode()).digest()
-    rng = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-    moved = align(landscape, a, b, symmetry, method=options.align, rng=rng)
+    moved = align(landscape, a, b, symmetry, method=options.align, rng=pair_rng(seed, a, b))
     return Ends((a, b), (a, moved.point), options.align, (*moved.messages, *symmetry.messages))
 
 

@@ -59,7 +59,7 @@ def _norm(values: np.ndarray) -> Normalize:
     found = values[np.isfinite(values)]
     high = float(found.max(initial=0.0))
     low = float(found[found > _DEEPEST * high].min(initial=high))
-    if high > _DECADES * found.min(initial=high):
+    if high > _DECADES * low:
         return LogNorm(low, high)
     return Normalize(0, high or 1.0)
 

@@ -45,8 +45,8 @@ class NebOptions:
         How many of the Hessian's lowest eigenvalues to take at the highest point of the path: how many of them are
         negative is its index.
     plane
-        Points per side of the grid on which the loss is measured in the plane of the path, 0 for none. By default 15
-        where that takes fewer mini-batches than max_gradients.
+        Points per side of the grid on which the loss is measured in the plane of the path, 0 for none. By default 21
+        where that takes at most 8,000 mini-batches.
     partner
         With one checkpoint: ``retrain`` for a second one trained from a new start, ``permuted`` for a copy with its
         units exchanged, or the file of one; a folder stands for its checkpoints, each paired with the given one.

@@ -44,8 +44,13 @@ def complete(
     opened = [point for point in context.open_points(options.partner) if point.hash != given.hash]
     if not opened:
         raise UsageError(f"--neb.partner {options.partner}: holds no other checkpoint than the given one; name another")
-    text = f"{_MADE}is {options.partner}"
-    return [given, *(replace(point, id=f"{point.id}{_OPENED}", source=text) for point in opened)]
+    return [given, *(_named(point, options.partner, len(opened)) for point in opened)]
+
+
+def _named(point: Point, source: str, number: int) -> Point:
+    """A point of a file or folder as a partner."""
+    text = f"{_MADE}is {source}" if number == 1 else f"{_MADE}is {point.id} of {source}"
+    return replace(point, id=f"{point.id}{_OPENED}", source=text)
 
 
 def _permuted(landscape: Landscape, given: Point, options: NebOptions, context: Context) -> Point:

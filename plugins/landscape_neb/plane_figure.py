@@ -136,7 +136,8 @@ def _panel(axes: Axes, result: Result, bands: _Bands) -> None:
     axes.plot(data["line_x"], data["line_y"], **_line(result).style)
     axes.plot(data["line_x"], data["line_y"], "o", color=MARK, mec="w", ms=6)
     top = [np.interp(saddle, data["knot"], data[name]) for name in ("path_x", "path_y")]
-    axes.plot(*top, **_TOP)
+    if 0 < saddle < 1:
+        axes.plot(*top, **_TOP)
     axes.set_aspect("equal")
     _directions(axes, data)
 

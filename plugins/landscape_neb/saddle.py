@@ -14,6 +14,7 @@ from landscape.paths import Path, points_at
 
 __all__ = ["Saddle", "saddle_of"]
 
+_BESIDE = 1e-3  # in time: how far to either side the direction of the path is taken
 _RTOL = 1e-3
 _PRODUCTS = 100  # Hessian-vector products for each eigenvalue wanted
 
@@ -55,8 +56,7 @@ class Saddle:
 
 def saddle_of(landscape: Landscape, path: Path, eigenvalues: int, rng: torch.Generator) -> Saddle:
     """The evidence at the highest point. Costs a gradient and, for eigenvalues, some 100 Hessian products each."""
-    step = 1e-3
-    around = torch.tensor([path.saddle_time - step, path.saddle_time, path.saddle_time + step]).clamp(0, 1)
+    around = (path.saddle_time + torch.tensor([-_BESIDE, 0.0, _BESIDE], dtype=torch.float64)).clamp(0, 1)
     before, here, after = points_at(landscape, path.points, around)
     tangent = torch.nn.functional.normalize(landscape.tangent(here, after - before), dim=0)
     gradient = landscape.gradients(here[None])[1][0]

@@ -30,10 +30,15 @@ def with_jump(landscape: Landscape, path: Path, line: Path, options: NebOptions)
         return path, ""
     beside = energies_at(landscape, path.points, torch.tensor([_BESIDE, 1 - _BESIDE], dtype=torch.float64))
     path = replace(path, energy_evaluations=path.energy_evaluations + 2)
-    if float((beside - ends).abs().max()) <= tolerance:
+    jumps = [
+        f"{float(end):.4g} at it, {float(near):.4g} beside it"
+        for end, near in zip(ends, beside, strict=True)
+        if float((near - end).abs()) > tolerance
+    ]
+    if not jumps:
         return path, ""
-    pairs = [f"{float(end):.4g} at it, {float(near):.4g} beside it" for end, near in zip(ends, beside, strict=True)]
-    text = f"the loss jumps at the ends ({'; '.join(pairs)}): batch norm has the checkpoints' own statistics there"
+    where = "the ends" if len(jumps) == 2 else "an end"
+    text = f"the loss jumps at {where} ({'; '.join(jumps)}): batch norm has the checkpoint's own statistics there"
     return path, f"{text}, and barriers are over those; compare --bn frozen"
 
 
@@ -45,23 +50,36 @@ def messages_of(ends: Ends, slopes: Sequence[Slope], curves: Curves, jump: str, 
     more = (f"to go on from here: --neb.max-gradients {2 * options.max_gradients}",) if unfinished else ()
     said = (
         *made,
-        *_same(ends),
-        *path.messages,
+        *_verdict(ends, path),
         *_steep(ends, slopes, path, line),
         *((jump,) if jump else ()),
         *(curves.saddle.in_words() if curves.saddle else ()),
         *ends.messages,
+        *_left_aside(ends, options),
         *more,
     )
     return tuple(dict.fromkeys(said))
 
 
-def _same(ends: Ends) -> tuple[str, ...]:
+def _verdict(ends: Ends, path: Path) -> tuple[str, ...]:
+    """What the finder says, unless the ends are one point or nearly so."""
     a, b = ends.used
+    if torch.equal(a.vector, b.vector):
+        moved = not torch.equal(*(end.vector for end in ends.given))
+        return (
+            ("the second end is the first with its units exchanged or rescaled: aligned, they are one point",)
+            if moved
+            else path.messages
+        )
     size = max(float(a.vector.norm()), float(b.vector.norm()))
-    if torch.equal(a.vector, b.vector) or ends.distance_aligned >= _SAME * size:
+    same = ends.distance_aligned < _SAME * size
+    return (*(("both ends are the same minimum to a thousandth of their size",) if same else ()), *path.messages)
+
+
+def _left_aside(ends: Ends, options: NebOptions) -> tuple[str, ...]:
+    if ends.is_made or options.partner == NebOptions.partner:
         return ()
-    return ("both ends are the same minimum to a thousandth of their size",)
+    return (f"--neb.partner {options.partner} is for a call with one checkpoint: it was left aside",)
 
 
 def _steep(ends: Ends, slopes: Sequence[Slope], path: Path, line: Path) -> tuple[str, ...]:

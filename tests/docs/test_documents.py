@@ -8,13 +8,14 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "docs/results.md", "docs/plugins.md"]
+PLUGINS = [f"plugins/landscape_{name}/README.md" for name in ("finders", "hessian", "neb")]
 SETUP = ("make ", "pip install", "git clone", "cd ")
 """Commands of a shell outside the installed environment; the project's own checks run them."""
 
@@ -80,7 +81,7 @@ def test_everything_shown_works(document: str, tmp_path: Path) -> None:
 
 def test_the_documents_name_what_is_there() -> None:
     """Relative links lead somewhere."""
-    for document in [*DOCUMENTS, "CONTRIBUTING.md", "docs/architecture.md", "docs/command-line.md"]:
+    for document in [*DOCUMENTS, *PLUGINS, "CONTRIBUTING.md", "docs/architecture.md", "docs/command-line.md"]:
         folder = (ROOT / document).parent
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text()):
             assert (folder / target).exists(), f"{document} links to {target}"
@@ -100,3 +101,20 @@ def test_every_flag_and_exit_code_is_documented() -> None:
     for flag in {flag.rstrip("+") for flag in flags} - {"--help"}:
         if "." not in flag and flag.removeprefix("--") not in registry().analyses:
             assert flag.replace("_", "-") in text, f"{flag} is not in docs/command-line.md"
+
+
+def test_every_path_finder_and_its_options_are_documented() -> None:
+    from landscape.registry import registry
+
+    text = (ROOT / "plugins" / "landscape_finders" / "README.md").read_text()
+    for finder in registry().path_finders.values():
+        for name in [finder.name, *(field.name for field in fields(finder.options))]:
+            assert f"`{name}`" in text, f"{name} of {finder.name} is not in the README of the path finders"
+
+
+def test_every_option_of_neb_is_documented() -> None:
+    from landscape_neb.options import NebOptions
+
+    text = (ROOT / "plugins" / "landscape_neb" / "README.md").read_text()
+    for field in fields(NebOptions):
+        assert f"`{field.name}`" in text, f"{field.name} is not in the README of neb"

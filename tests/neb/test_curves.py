@@ -13,7 +13,7 @@ from landscape_finders.bezier import BEZIER, bernstein
 from landscape_finders.curve import fitted, knots_of, point_at, weights_of
 from landscape_finders.options_curve import CurveOptions
 from landscape_finders.polygon import POLYGON, hats
-from landscape_finders.searching import MiniBatches
+from landscape_finders.searching import Beginning, MiniBatches
 from landscape_zoo.opening import open_zoo
 
 from landscape.analysis import Context, Result
@@ -266,7 +266,8 @@ def test_a_pair_among_others_gets_the_same_path():
     assert together[1].barrier == pytest.approx(alone.barrier, rel=1e-12)
 
 
-def test_evaluations_are_counted():
+@pytest.mark.parametrize("connected_below", [None, 0.5], ids=["to the end", "looked at closely"])
+def test_evaluations_are_counted(connected_below):
     class Counting(AnalyticLandscape):
         num_batches = 4
 
@@ -280,12 +281,12 @@ def test_evaluations_are_counted():
             return super().gradients(points)
 
     counted = [0, 0]
-    plain, points = open_zoo("curvy-valley", device=CPU)
+    plain, pair = comb()
     land = Counting(plain.energy, plain.space, plain.info, plain.start)
-    path = found(bezier, land, points[:2], CurveOptions(max_gradients=203))
+    options = CurveOptions(max_gradients=83, learning_rate=1e-12, connected_below=connected_below)
+    path = found(bezier, land, pair, options)
     assert [path.energy_evaluations, path.gradient_evaluations] == counted
-    assert path.gradient_evaluations == 203
-    assert path.energy_evaluations < 250
+    assert path.gradient_evaluations == 83
 
 
 @pytest.mark.parametrize("finder", FINDERS)
@@ -375,12 +376,40 @@ def test_a_loss_without_a_floor():
     assert path.messages[0].startswith("the curve left for where the loss is not finite")
 
 
+def comb():
+    """High but at every eighth of the line: all 17 knots of a curve that has not moved are low, nothing between is."""
+    return plane(lambda x: 1 - torch.cos(16 * math.pi * x[0]) + 0.1 * (1 - x[0] ** 2), (-1.0, 0.0), (1.0, 0.0))
+
+
 def test_a_curve_that_is_high_between_its_knots_is_not_returned():
-    """A valley with eight turns: 17 knots may sit low where the polyline between them does not."""
-    land, pair = plane(lambda x: 1 - torch.cos(32 * math.pi * x[0]) + 0.1 * (1 - x[0] ** 2), (-1.0, 0.0), (1.0, 0.0))
-    path = found(bezier, land, pair, CurveOptions(max_gradients=40))
-    line = found(bezier, land, pair, CurveOptions(max_gradients=1, learning_rate=1e-12))
-    assert path.barrier <= line.barrier + 1e-9
+    land, pair = comb()
+    path = found(bezier, land, pair, CurveOptions(max_gradients=60, learning_rate=1e-12))
+    assert path.barrier == pytest.approx(2.1, abs=0.01)
+    assert torch.equal(path.points, torch.stack([p.vector for p in pair]))
+    assert not path.converged
+    assert path.messages[0].startswith("no curve below the path that it began with was met")
+
+
+def test_connected_is_said_only_of_a_maximum_that_is_bracketed():
+    land, pair = comb()
+    path = found(bezier, land, pair, CurveOptions(max_gradients=60, learning_rate=1e-12, connected_below=0.5))
+    assert path.gradient_evaluations == 60
+    assert not path.converged
+
+
+def test_a_barrier_still_falling_is_said():
+    land, pair = roof()
+    path = found(polygon, land, pair, CurveOptions(max_gradients=60))
+    assert not path.converged
+    assert path.budget_spent
+    assert path.messages[0].startswith("budget spent; the barrier fell by 0.00")
+
+
+def test_the_unit_of_the_rate_is_the_distance_per_coordinate_and_what_is_left_of_the_budget():
+    line = torch.tensor([[0.0, 0.0, 0.0, 0.0], [2.0, 0.0, 2.0, 2.0]])
+    begin = Beginning(line=None, tolerance=0.1, knots=line, gradient_evaluations=25)
+    assert curve_search._distance(begin, CurveOptions(max_gradients=100)) == pytest.approx(0.75 * 3**0.5)
+    assert curve_search._distance(begin, CurveOptions(max_gradients=20)) == 0
 
 
 def test_nothing_to_lower():
