@@ -11,7 +11,7 @@ export MKL_NUM_THREADS := 1
 help:
 	@echo "make demo        install, train small nets on digits, analyse them, write demo/analysis/report.html"
 	@echo "make test        install, check style and types, run the tests (minutes)"
-	@echo "make acceptance  the long measurements; writes benchmarks/acceptance.md"
+	@echo "make acceptance  the long measurements; writes benchmarks/acceptance*.md"
 	@echo "make wheel       build the wheel into dist/"
 
 install: $(VENV)/.installed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,36 +16,42 @@ sys.path[:0] = [str(HERE.parent / "tests" / part) for part in ("run", "landscape
 sys.path.insert(0, str(HERE.parent / "examples" / "plain_torch"))
 
 torch.set_num_threads(1)
-_rows: list[tuple[str, str, str]] = []
+_rows: dict[str, list[tuple[str, str, str]]] = {}
 
 
 @pytest.fixture
-def row() -> Callable[[str, str, object], None]:
+def row(request: pytest.FixtureRequest) -> Callable[[str, str, object], None]:
     """Note what was measured, what was wanted, and the figure: it stands in the table even if the test fails."""
+    rows = _rows.setdefault(request.module.__name__, [])
 
     def note(what: str, wanted: str, measured: object) -> None:
-        _rows.append((what, wanted, f"{measured:.3g}" if isinstance(measured, float) else str(measured)))
+        rows.append((what, wanted, f"{measured:.3g}" if isinstance(measured, float) else str(measured)))
 
     return note
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not _rows or session.config.option.keyword:  # a part of the measurements is no table
+    """One table for each file of measurements: acceptance.md, acceptance_paths.md."""
+    if session.config.option.keyword:  # a part of the measurements is no table
         return
+    for module, rows in _rows.items():
+        (HERE / f"{module.removeprefix('test_')}.md").write_text(_table(module, rows))
+
+
+def _table(module: str, rows: Sequence[tuple[str, str, str]]) -> str:
     machine = f"Python {platform.python_version()}, torch {version('torch')}, one thread, {platform.machine()}"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "not measured"
     lines = [
         "# Acceptance",
         "",
-        "Written by `make acceptance`; do not edit. Each row is asserted by `benchmarks/test_acceptance.py`,",
+        f"Written by `make acceptance`; do not edit. Each row is asserted by `benchmarks/{module}.py`,",
         "except those that only measure (wanted: –). Seconds depend on the machine; gradients and ratios hardly do.",
         "",
-        machine
-        + (", GPU " + torch.cuda.get_device_name() if torch.cuda.is_available() else ", GPU: not measured")
-        + ".",
+        f"{machine}, GPU: {gpu}.",
         "",
         "| what | wanted | measured |",
         "|---|---|---|",
-        *(f"| {what} | {wanted} | {measured} |" for what, wanted, measured in _rows),
+        *(f"| {what} | {wanted} | {measured} |" for what, wanted, measured in rows),
         "",
     ]
-    (HERE / "acceptance.md").write_text("\n".join(lines))
+    return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -135,6 +136,18 @@ def make_options(analysis: Analysis, given: Mapping[str, Any]) -> Any:
             hint = did_you_mean(name, known)
             raise UsageError(f"{analysis.name} has no option {name!r}{hint} It has {', '.join(known)}")
     try:
-        return analysis.options(**given)
+        options = analysis.options(**given)
+        _check_finite("", plain_options(options))
+        return options
     except (TypeError, ValueError) as error:
         raise UsageError(f"{analysis.name}: {error}. See `landscape plugins show {analysis.name}`") from error
+
+
+def _check_finite(name: str, plain: Any) -> None:
+    """Refuse NaN and infinity, which no result could be stored with."""
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise ValueError(f"{name} must be finite, got {plain}")
+    listed = [(name, item) for item in plain] if isinstance(plain, list) else []
+    parts = plain.items() if isinstance(plain, dict) else listed
+    for part, item in parts:
+        _check_finite(part, item)

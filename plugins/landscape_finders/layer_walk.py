@@ -112,7 +112,22 @@ def _search(
     path = yield from measuring_line(landscape, knots, aim.tolerance, _DENSE)
     energies = walk.energy_evaluations + path.energy_evaluations
     path = replace(path, gradient_evaluations=walk.gradient_evaluations, energy_evaluations=energies)
+    if path.barrier > begin.line.barrier:
+        return (yield from _line_instead(landscape, begin.line, _settled(path, walk, aim), aim))
     return _settled(path, walk, aim)
+
+
+def _line_instead(landscape: Landscape, line: Path, walked: Path, aim: _Aim) -> Search[Path]:
+    """The straight line, lower than the walk that was to get around its barrier; the verdict stays the walk's."""
+    line = yield from measuring_line(landscape, line.points, aim.tolerance)
+    return replace(
+        line,
+        gradient_evaluations=walked.gradient_evaluations,
+        energy_evaluations=walked.energy_evaluations + line.energy_evaluations,
+        converged=walked.converged,
+        budget_spent=walked.budget_spent,
+        messages=(*walked.messages, f"its barrier {walked.barrier:.4g} is above the straight line's: this is the line"),
+    )
 
 
 def _aim(

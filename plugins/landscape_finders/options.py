@@ -153,7 +153,7 @@ class BezierAutonebOptions:
         _check_search(self.max_gradients, self.connected_below, self.tolerance)
         if not 0 < self.curve_share < 1:
             raise ValueError(f"curve_share must be between 0 and 1, got {self.curve_share}")
-        if self.free_points < 1:
-            raise ValueError(f"free_points must be at least 1, got {self.free_points}")
+        if not 1 <= self.free_points <= 100:
+            raise ValueError(f"free_points must be from 1 to 100, got {self.free_points}")
         if not 1 <= self.images <= AutonebOptions.max_images:
             raise ValueError(f"images must be from 1 to {AutonebOptions.max_images}, got {self.images}")

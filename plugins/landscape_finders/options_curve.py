@@ -34,9 +34,10 @@ class CurveOptions:
     free_points: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("max_gradients", "free_points"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.max_gradients < 1:
+            raise ValueError(f"max_gradients must be at least 1, got {self.max_gradients}")
+        if not 1 <= self.free_points <= 100:
+            raise ValueError(f"free_points must be from 1 to 100, got {self.free_points}")
         if self.connected_below is not None and self.connected_below < 0:
             raise ValueError(f"connected_below is a barrier, at least 0, got {self.connected_below}")
         if self.tolerance is not None and self.tolerance <= 0:

@@ -127,14 +127,14 @@ def _measured(landscape: Landscape, state: StringState, tolerance: float) -> Sea
 
 def _settled(path: Path, state: StringState, search: StringSearch, tolerance: float) -> Path:
     """The verdict on a path that was not climbed. Only one that reached ``connected_below`` has budget to spare."""
-    if state.gradient_evaluations == state.started_at:
-        text = f"no step fitted in the budget; the barrier is {path.barrier:.3g}"
-        return replace(path, converged=False, budget_spent=True, messages=(text,))
     path = replace(path, budget_spent=state.best_barrier > (search.connected_below or 0.0))
     fell = state.halfway_barrier - state.best_barrier
     if path.bracket > tolerance:
         text = f"the maximum is bracketed only to {path.bracket:.3g}, wanted {tolerance:.3g}"
         return replace(path, converged=False, messages=(text,))
+    if state.gradient_evaluations == state.started_at and path.barrier > tolerance:
+        text = f"no step fitted in the budget; the barrier is {path.barrier:.3g}"
+        return replace(path, converged=False, budget_spent=True, messages=(text,))
     if path.barrier <= tolerance:
         return replace(path, messages=(f"barrier {path.barrier:.3g} is within the tolerance {tolerance:.3g} of none",))
     if not state.last_barrier <= path.barrier + tolerance:

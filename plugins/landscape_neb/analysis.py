@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from landscape_neb.verdict import messages_of, with_jump
 __all__ = ["run"]
 
 T = TypeVar("T")
+Value: TypeAlias = float | int | str | list[float]
 
 _SIDE = 21  # of the grid in the plane, where nobody says
 _CHEAP = 8000  # mini-batches that it may then take
@@ -212,11 +213,11 @@ def _on_validation(validation: Landscape | None, pair: Pair, path: Path) -> Mapp
     return found
 
 
-def _summary(landscape: Landscape, pair: Pair, curves: Curves, options: NebOptions) -> dict[str, float | int | str]:
+def _summary(landscape: Landscape, pair: Pair, curves: Curves, options: NebOptions) -> dict[str, Value]:
     path, line, aligned_line, ends = curves.path, curves.line, curves.aligned_line, pair.ends
     lines = (line,) if aligned_line is None else (line, aligned_line)
     aligned = {} if aligned_line is None else {"barrier_linear_aligned": aligned_line.barrier}
-    summary: dict[str, float | int | str] = {
+    summary: dict[str, Value] = {
         "barrier": path.barrier,
         "barrier_linear": line.barrier,
         **aligned,
@@ -233,6 +234,7 @@ def _summary(landscape: Landscape, pair: Pair, curves: Curves, options: NebOptio
         **({"distance_aligned": ends.distance_aligned} if ends.align != "none" else {}),
         "energy_evaluations": path.energy_evaluations + sum(line.energy_evaluations for line in lines),
         "bracket": path.bracket,
+        "end_gradient_norms": [slope.gradient_norm for slope in pair.slopes],
         "finder": options.preset or options.finder,
         "align": ends.align,
         **({"bn": landscape.info.batch_norm} if landscape.info.batch_norm else {}),

@@ -18,7 +18,7 @@ from landscape_neb.partner import is_made
 
 __all__ = ["Ends", "Slope", "aligned", "slopes_at"]
 
-_STEPS = (1e-6, 1e-3, 3e-3, 1e-2)  # of the distance between the ends; batch-norm statistics may step at an end itself
+_STEPS = (1e-6, 1e-3, 1e-2, 1e-1)  # of the distance between the ends; batch-norm statistics may step at an end itself
 _STEEP = 0.01  # of the line's barrier or of the loss: by so much less along the gradient an end is no minimum
 
 
@@ -63,10 +63,26 @@ def aligned(landscape: Landscape, pair: Sequence[Point], symmetry: Symmetry, opt
     What is drawn at random depends on the seed and the pair alone: whatever the finder, the end is the same.
     """
     a, b = pair
+    apart = (*symmetry.messages, *_frozen_apart(landscape, a, b))
     if options.align == "none" or not symmetry.groups or torch.equal(a.vector, b.vector):
-        return Ends((a, b), (a, b), messages=symmetry.messages)
+        return Ends((a, b), (a, b), messages=apart)
     moved = align(landscape, a, b, symmetry, method=options.align, rng=pair_rng(seed, a, b))
-    return Ends((a, b), (a, moved.point), options.align, (*moved.messages, *symmetry.messages))
+    return Ends((a, b), (a, moved.point), options.align, (*moved.messages, *apart))
+
+
+def _frozen_apart(landscape: Landscape, a: Point, b: Point) -> tuple[str, ...]:
+    """A warning where frozen parameters differ: they are no coordinates, so no path leads from these to those."""
+    network = landscape.observed()
+    frozen = () if network is None else (n for n, p in network.model.named_parameters() if not p.requires_grad)
+    differ = [n for n in frozen if n in a.buffers and n in b.buffers and not torch.equal(a.buffers[n], b.buffers[n])]
+    if not differ:
+        return ()
+    more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
+    text = (
+        f"the ends differ in frozen parameters ({differ[0]}{more}), which are no coordinates: "
+        f"the path has those of the nearer end and the loss jumps half way; unfreeze them in the model"
+    )
+    return (text,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +94,7 @@ class Slope:
     gradient_norm
         Of the full-data gradient.
     drop
-        By how much the loss falls within a hundredth of the pair's distance along the gradient, in units of the loss.
+        By how much the loss falls within a tenth of the pair's distance along the gradient, in units of the loss.
     """
 
     gradient_norm: float

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from landscape.analysis import Context
-from landscape.errors import AnalysisError, UsageError
+from landscape.errors import AnalysisError, CheckpointError, UsageError, did_you_mean
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
 from landscape.symmetry.align import permuted_copy
@@ -41,10 +41,18 @@ def complete(
         return [given, _retrained(landscape, given, options, context)]
     if options.partner == "permuted":
         return [given, _permuted(landscape, given, options, context)]
-    opened = [point for point in context.open_points(options.partner) if point.hash != given.hash]
+    opened = [point for point in _opened(options.partner, context) if point.hash != given.hash]
     if not opened:
         raise UsageError(f"--neb.partner {options.partner}: holds no other checkpoint than the given one; name another")
     return [given, *(_named(point, options.partner, len(opened)) for point in opened)]
+
+
+def _opened(source: str, context: Context) -> list[Point]:
+    try:
+        return context.open_points(source)
+    except CheckpointError as error:
+        hint = did_you_mean(source, ("retrain", "permuted"))
+        raise (CheckpointError(f"--neb.partner: {error}{hint}") if len(hint) > 1 else error) from None
 
 
 def _named(point: Point, source: str, number: int) -> Point:

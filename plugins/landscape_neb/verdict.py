@@ -86,7 +86,7 @@ def _steep(ends: Ends, slopes: Sequence[Slope], path: Path, line: Path) -> tuple
     """Which ends are no minima."""
     energies = path.energies[[0, -1]].tolist()
     return tuple(
-        f"{end.id} is not a minimum: gradient norm {slope.gradient_norm:.3g}, and a step of at most a hundredth of the "
+        f"{end.id} is not a minimum: gradient norm {slope.gradient_norm:.3g}, and a step of at most a tenth of the "
         f"distance along it lowers the loss by {slope.drop:.3g} from {energy:.4g}; train it further"
         for end, slope, energy in zip(ends.given, slopes, energies, strict=True)
         if slope.is_steep(energy, line.barrier)

@@ -69,6 +69,26 @@ def test_aligning_lowers_the_line_and_keeps_the_loss(pair):
     )
 
 
+def test_a_climb_where_the_curve_left_nothing_to_climb(pair):
+    result = landscape.analyze(*opened(*pair), "neb", climb=True, max_gradients=2000, tolerance=1e-7, plane=0)[0]
+    assert result.summary["barrier"] == 0
+    assert result.converged
+    assert not result.budget_spent
+    assert not [text for text in result.messages if "budget" in text]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_frozen_parameters_that_differ_are_said(apart):
+    ends = mlp(0), mlp(1)
+    for end in ends:
+        end[0].weight.requires_grad_(False)
+    if not apart:
+        ends[1][0].load_state_dict(ends[0][0].state_dict())
+    result = landscape.analyze(*opened(*ends), "neb", finder="linear")[0]
+    said = [text for text in result.messages if text.startswith("the ends differ in frozen parameters (0.weight)")]
+    assert len(said) == apart
+
+
 def test_left_as_they_are(pair):
     scape, points = opened(*pair)
     result = landscape.analyze(scape, points, "neb", align="none", **QUICK)[0]

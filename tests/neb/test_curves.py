@@ -15,6 +15,7 @@ from landscape_finders.options_curve import CurveOptions
 from landscape_finders.polygon import POLYGON, hats
 from landscape_finders.searching import Beginning, MiniBatches
 from landscape_zoo.opening import open_zoo
+from storing import Kept
 
 from landscape.analysis import Context, Result
 from landscape.landscapes.analytic import AnalyticLandscape
@@ -50,29 +51,6 @@ def plane(energy, *ends, batches=1):
 def roof():
     """A valley at 0 along the two sides y = 1 - |x|; the line between its feet peaks at 1."""
     return plane(lambda x: (x[1] - 1 + x[0].abs()) ** 2, (-1.0, 0.0), (1.0, 0.0))
-
-
-class Kept:
-    """The storage of one task, in memory; with ``dies_after`` the run is killed at that save."""
-
-    def __init__(self, state=None, result=None, dies_after=None):
-        self.state, self.result, self.left = state, result, dies_after
-
-    def save(self, key, state):
-        self.state = {name: tensor.clone() for name, tensor in state.items()}
-        if self.left is not None:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-
-    def load(self, key):
-        return self.state
-
-    def memo(self, key, make):
-        return make()
-
-    def previous(self, key):
-        return self.result
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -479,7 +457,7 @@ def test_verdicts(case):
     ("options", "words"),
     [
         (lambda: CurveOptions(max_gradients=0), "max_gradients must be at least 1, got 0"),
-        (lambda: CurveOptions(free_points=0), "free_points must be at least 1, got 0"),
+        (lambda: CurveOptions(free_points=0), "free_points must be from 1 to 100, got 0"),
         (lambda: CurveOptions(tolerance=0.0), "tolerance must be above 0"),
         (lambda: CurveOptions(connected_below=-1.0), "connected_below is a barrier"),
         (lambda: CurveOptions(learning_rate=0.0), "learning_rate must be above 0"),

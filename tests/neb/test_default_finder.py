@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from landscape_finders import autoneb, bezier_autoneb, polygon
+from landscape_finders import search as search_module
+from landscape_finders.bezier_autoneb import _enough
 from landscape_finders.climb import Climb
 from landscape_finders.crossing import _judged
 from landscape_finders.falling import is_packed
 from landscape_finders.options import AutonebOptions, BezierAutonebOptions
 from landscape_finders.options_curve import CurveOptions
-from landscape_finders.searching import beginning
+from landscape_finders.search import StringSearch, _begun, _method
+from landscape_finders.searching import Beginning, MiniBatches, beginning
 from landscape_zoo.opening import open_zoo
+from storing import Kept
 
 from landscape.analysis import Context, Result
 from landscape.landscapes.analytic import AnalyticLandscape
 from landscape.landscapes.protocol import LandscapeInfo
 from landscape.parameters import ParameterSpace, Point
-from landscape.paths import alone, measured_path
+from landscape.paths import alone, measured_path, measuring_path
 
 CPU = torch.device("cpu")
 
@@ -44,27 +49,6 @@ class InBatches(AnalyticLandscape):
 
     def anchored(self, points):
         return self
-
-
-class Kept:
-    """The storage of one task; with ``dies_after`` the run is killed at that save."""
-
-    def __init__(self, state=None, result=None, dies_after=0):
-        self.state, self.result, self.left = state, result, dies_after
-
-    def save(self, key, state):
-        self.state, self.left = {name: tensor.clone() for name, tensor in state.items()}, self.left - 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-    def load(self, key):
-        return self.state
-
-    def memo(self, key, make):
-        return make()
-
-    def previous(self, key):
-        return self.result
 
 
 def opened(name="mueller-brown"):
@@ -185,7 +169,7 @@ def test_a_string_that_stays_above_the_curve_has_not_converged(monkeypatch):
         yield
 
     monkeypatch.setattr(bezier_autoneb, "_curve", parabola)
-    path = found(bezier_autoneb, land, pair, BezierAutonebOptions(max_gradients=25, images=1, tolerance=1e-3))
+    path = found(bezier_autoneb, land, pair, BezierAutonebOptions(max_gradients=7, images=2, tolerance=1e-3))
     assert path.barrier == pytest.approx(0.5, abs=1e-3)
     assert len(path.points) == 33
     assert path.gradient_evaluations == 5 + land.asked_gradients
@@ -244,3 +228,77 @@ def test_what_an_ended_string_sampling_left_is_not_gone_on_from():
     assert is_packed(state)
     assert is_packed(state, 40)
     assert not is_packed(state, 41)
+
+
+def test_a_curve_may_rise_to_twice_the_higher_end_and_to_a_hundredth_of_the_line():
+    energies, options = torch.tensor([0.02, 9.0, 0.01], dtype=torch.float64), BezierAutonebOptions()
+    begin = Beginning(SimpleNamespace(energies=energies), 0.001, energies)
+    assert _enough(begin, 0.09, options) == 0.02
+    assert _enough(begin, 0.005, options) == 0.005
+    assert _enough(begin, 0.0005, options) == 0.001
+    assert _enough(begin, 0.0005, BezierAutonebOptions(connected_below=0.0005)) == 0.0005
+
+
+def noted(max_gradients=1000, climb=False, connected_below=None):
+    """A search whose method says what it was made for."""
+    return StringSearch(lambda *made: SimpleNamespace(made=made), 3, max_gradients, climb, connected_below, None)
+
+
+@pytest.mark.parametrize(
+    ("spent", "climb", "made"),
+    [
+        (0, False, (2.0, 1000, 0)),
+        (500, False, (1.0, 1000, 500)),
+        (600, True, (0.8, 900, 600)),
+        (1200, True, (0, 1000, 1200)),
+    ],
+)
+def test_a_continued_search_moves_less_and_keeps_a_quarter_of_what_is_left_for_the_climb(spent, climb, made):
+    knots = torch.zeros(2, 4, dtype=torch.float64)
+    knots[1] = 2
+    assert _method(Beginning(None, 0.1, knots), noted(climb=climb), spent).made == pytest.approx(made)
+
+
+def test_the_path_that_was_given_is_the_best_until_a_lower_one_is_met():
+    land, _ = soft_valley()
+    x = torch.linspace(-1, 1, 33, dtype=torch.float64)
+    curve = measured_path(land, torch.stack([x, x**2 - 1], 1))
+    search = autoneb.string_search(AutonebOptions(), MiniBatches(3, 0))
+    begin = Beginning(curve, 1e-3, curve.points[[0, 6, 12, 20, 26, 32]], given=True, path=curve)
+    state = alone(land, _begun(land, begin, search, search.method(2.0, 100, 0)))
+    assert state.images == 4
+    assert state.last_barrier > curve.barrier
+    assert state.best_barrier == state.halfway_barrier == curve.barrier
+    assert torch.equal(state.best_knots, curve.points)
+
+
+def test_the_ends_of_a_start_are_the_points_to_the_bit():
+    land, pair = soft_valley()
+    given = torch.stack([pair[0].vector + 1e-7, torch.zeros(2).double() - 0.9, pair[1].vector - 1e-7])
+    path = found(autoneb, land, pair, AutonebOptions(max_gradients=1), starts=(given,))
+    assert torch.equal(path.points[0], pair[0].vector)
+    assert torch.equal(path.points[-1], pair[1].vector)
+
+
+def test_every_mini_batch_comes_once_in_each_epoch_and_in_another_order():
+    batches = MiniBatches(20, 3)
+    epochs = [[batches(20 * epoch + step) for step in range(20)] for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(20)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+    assert [MiniBatches(20, 3)(step) for step in range(20)] == epochs[0]
+
+
+@pytest.mark.parametrize("finder", [autoneb, bezier_autoneb])
+def test_below_the_level_as_measured_is_not_connected_where_the_maximum_is_not_bracketed(finder, monkeypatch):
+    def loosely(*given):
+        path = yield from measuring_path(*given)
+        return replace(path, bracket=1.0)
+
+    monkeypatch.setattr(search_module, "measuring_path", loosely)
+    monkeypatch.setattr("landscape_finders.curve_search.measured_curve", lambda land, knots, _: loosely(land, knots))
+    land, pair = soft_valley()
+    kind = AutonebOptions if finder is autoneb else BezierAutonebOptions
+    path = found(finder, land, pair, kind(max_gradients=400, connected_below=0.8))
+    assert path.barrier < 0.8
+    assert not path.converged
+    assert path.messages[0].startswith("the maximum is bracketed only to 1")

@@ -14,6 +14,7 @@ from landscape_finders.options import AutonebOptions, Draxler2018Options, Linear
 from landscape_finders.searching import MiniBatches
 from landscape_finders.string import finished, start, step
 from landscape_zoo.opening import open_zoo
+from storing import Kept
 
 from landscape.analysis import Context, Result
 from landscape.landscapes.analytic import AnalyticLandscape
@@ -30,29 +31,6 @@ def found(finder, landscape, pair, options, context=None):
     if isinstance(path, Exception):
         raise path
     return path
-
-
-class Kept:
-    """The storage of one task, in memory; with ``dies_after`` the run is killed at that save."""
-
-    def __init__(self, state=None, result=None, dies_after=None):
-        self.state, self.result, self.left = state, result, dies_after
-
-    def save(self, key, state):
-        self.state = {name: tensor.clone() for name, tensor in state.items()}
-        if self.left is not None:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-
-    def load(self, key):
-        return self.state
-
-    def memo(self, key, make):
-        return make()
-
-    def previous(self, key):
-        return self.result
 
 
 # name: gradient evaluations, the energy at the saddle (over the ends for the spin glass), absolute tolerance

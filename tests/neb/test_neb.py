@@ -37,6 +37,7 @@ ALWAYS = {
     "align",
     "distance",
     "saddle_gradient_norm",
+    "end_gradient_norms",
 }
 
 
@@ -148,6 +149,13 @@ def test_finders_get_what_they_know():
         (NebOptions(finder="autoneb", finder_options={"cycle": 3}), r"has no option 'cycle'\. Did you mean 'cycles'"),
         (NebOptions(finder="linear", climb=True), "--neb.climb: the finder 'linear' does not offer it"),
         (NebOptions(finder="autoneb", finder_options={"cycles": 0}), "cycles must be at least 1, got 0"),
+        (NebOptions(finder="autoneb", finder_options={"cycles": "many"}), "cycles is 'many', wanted a whole number"),
+        (NebOptions(finder="autoneb", finder_options={"images": 3.0}), "images is 3.0, wanted a whole number"),
+        (NebOptions(finder="bezier", finder_options={"free_points": 1000}), "free_points must be from 1 to 100"),
+        (
+            NebOptions(finder="autoneb", finder_options={"max_gradients": 5}),
+            r"option of neb itself: say --neb\.max_grad",
+        ),
     ],
 )
 def test_what_a_finder_does_not_know_is_refused(options, words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,9 @@ def test_a_run_without_the_path_is_one_line(tmp_path: Path, name: str) -> None:
 
 # mappings
 
+_BOMB = b"".join(b"%c: &%c [%s]\n" % (new, new, b",".join([b"*%c" % old] * 9)) for old, new in pairwise(b"abcdefghi"))
+"""Eight lines that stand for 9^8 entries."""
+
 
 @pytest.mark.parametrize(
     ("name", "text"), [("s.yaml", "groups:\n- {name: hidden, axes: ['0.weight:0']}\n"), ("s.json", '{"groups":\t[]}')]
@@ -141,6 +145,9 @@ def test_a_mapping_is_read_from_yaml_and_json(tmp_path: Path, name: str, text: s
         ("s.yaml", b"just words", "holds a str, wanted a mapping"),
         ("s.yaml", b"", "holds nothing, wanted a mapping"),
         ("s.json", b"{'a': 1}", "neither YAML nor JSON"),
+        ("deep.yaml", b"a: " + 2000 * b"[" + 2000 * b"]", "neither YAML nor JSON"),
+        ("endless.yaml", b"groups: &a [*a]", "50 deep"),
+        ("bomb.yaml", b"a: &a [1,1,1,1,1,1,1,1,1]\n" + _BOMB, "more than 100,000 entries"),
         ("folder", None, "cannot be read"),
     ],
 )
