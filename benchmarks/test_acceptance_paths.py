@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 import torch
-from modern_nets import ResidualNet, SeparableNet, TokenNet
+from modern_nets import ResidualNet
 from nets import MLP, digits
 from path_problems import PATH_PROBLEMS
 from torch import nn
 from torch.nn.functional import cross_entropy
+from trained_nets import Build, opened, trained
 
 import landscape
-from landscape.analysis import Result
-from landscape.landscapes.protocol import Landscape
-from landscape.parameters import Point
 
 Row = Callable[[str, str, object], None]
-Build = Callable[[], nn.Module]
 
 _cnn = next(problem.build for problem in PATH_PROBLEMS if problem.name == "CNN")
 
@@ -36,26 +32,6 @@ class FlatCNN(nn.Module):
         return self.layers(x.reshape(-1, 1, 8, 8))
 
 
-def trained(build: Build, seed: int, epochs: int, rate: float) -> nn.Module:
-    """Adam on mini-batches of 128 digits, the rate falling to zero as a cosine."""
-    torch.manual_seed(seed)
-    model, (inputs, targets) = build(), digits().tensors
-    optimiser = torch.optim.Adam(model.parameters(), lr=rate)
-    steps, step = epochs * math.ceil(len(inputs) / 128), 0
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(inputs)).split(128):
-            optimiser.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-            optimiser.zero_grad()
-            cross_entropy(model(inputs[chosen]), targets[chosen]).backward()
-            optimiser.step()
-            step += 1
-    return model.eval()
-
-
-def opened(models: Sequence[nn.Module], **options: str) -> tuple[Landscape, list[Point]]:
-    return landscape.load(*models, data=digits, objective="cross_entropy", **options)
-
-
 @pytest.mark.parametrize("build", [MLP, FlatCNN, ResidualNet])
 def test_permuted_copies(build: Build, row: Row) -> None:
     raw, aligned = [], []
@@ -69,28 +45,6 @@ def test_permuted_copies(build: Build, row: Row) -> None:
     row(f"{name}: largest barrier after alignment, of line and path", "< 1e-6", max(aligned))
     assert min(raw) > 0.05
     assert max(aligned) < 1e-6
-
-
-@pytest.mark.parametrize(("build", "epochs"), [(SeparableNet, 40), (TokenNet, 60)])
-def test_modern_nets_are_connected(build: Build, epochs: int, row: Row) -> None:
-    models = [trained(build, seed, epochs, 5e-3) for seed in range(11)]
-    scape, points = opened(models)
-    results = pairs_of(landscape.analyze(scape, points, "neb", pairs="chain", plane=0))
-    ends = [float(max(result.data["energy"].values[[0, -1]])) for result in results]
-    highest = [float(result.summary["max_loss"]) for result in results]
-    lines = [float(result.summary["barrier_linear"]) for result in results]
-    met = sum(loss <= max(0.01, 3 * end) for loss, end in zip(highest, ends, strict=True))
-    spent = [int(result.summary["gradient_evaluations"]) for result in results]
-    worst = max(range(10), key=lambda index: highest[index] / ends[index])
-    row(f"{build.__name__}, ten pairs of seeds, default finder: connected, `max_loss` ≤ max(.01, 3 × the worse end)",
-        "10 of 10", f"{met} of 10")  # fmt: skip
-    row("the same: worst `max_loss` over its worse end; least line barrier; median gradient evaluations", "–",
-        f"{highest[worst]:.3g} over {ends[worst]:.3g}; {min(lines):.3g}; {statistics.median(spent):,.0f}")  # fmt: skip
-    assert met == 10
-
-
-def pairs_of(results: Sequence[Result]) -> list[Result]:
-    return [result for result in results if len(result.points) == 2]
 
 
 @pytest.mark.parametrize("align", ["weights", "none"])

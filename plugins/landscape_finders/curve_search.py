@@ -108,8 +108,9 @@ def _begun(landscape: Landscape, begin: Beginning, search: CurveSearch, rng: tor
 
 def _judged(path: Path, state: CurveState, options: CurveOptions, tolerance: float) -> Path:
     """The path with the verdict on it."""
-    if options.connected_below is not None and path.barrier <= options.connected_below:
-        return replace(path, messages=(f"connected: barrier {path.barrier:.4g}, below {options.connected_below:.4g}",))
+    low = options.connected_below
+    if low is not None and path.barrier <= low and path.bracket <= tolerance:
+        return replace(path, messages=(f"connected: barrier {path.barrier:.4g}, below {low:.4g}",))
     converged, text = _settled(path, state, tolerance)
     return replace(path, converged=converged, messages=(text,), budget_spent=state.last_barrier < torch.inf)
 

@@ -16,6 +16,7 @@ from landscape.paths import Path, Search, measuring_line, rounding_of, straight,
 
 __all__ = ["Beginning", "MiniBatches", "beginning", "each_pair"]
 
+_SAME_END = 1e-4  # of the distance of the ends
 _SPENT = ("gradient_evaluations", "energy_evaluations")
 
 SearchOfPair = Callable[[Landscape, Point, Point, Context], Search[Path]]
@@ -101,13 +102,19 @@ def beginning(landscape: Landscape, a: Point, b: Point, task: Context, tolerance
         line, spent = path, path.energy_evaluations
     tolerance = tolerance or max(1e-3 * line.barrier, rounding)
     previous = task.previous
-    if previous is not None:
+    if previous is not None and _joins(previous.vectors["path"], ends):
         stored = _between(previous.vectors["path"], ends)
         gradients, energies = (int(str(previous.summary[name])) for name in _SPENT)
         return Beginning(line, tolerance, stored, True, gradients, energies + spent)
     if task.start is not None:
         return Beginning(line, tolerance, _between(task.start, ends), True, energy_evaluations=spent)
     return Beginning(line, tolerance, knots, energy_evaluations=spent)
+
+
+def _joins(knots: Tensor, ends: Tensor) -> bool:
+    """Whether a stored path has these ends, but for rounding; else the second one was aligned otherwise."""
+    apart = torch.linalg.vector_norm(knots[[0, -1]].to(ends) - ends, dim=1)
+    return bool((apart <= _SAME_END * torch.linalg.vector_norm(ends[1] - ends[0])).all())
 
 
 def _between(knots: Tensor, ends: Tensor) -> Tensor:

@@ -94,9 +94,7 @@ def _prepared(
     moved = {i: pair.used for i, pair in ends.items() if pair.used[1] is not pair.given[1]}
     lines = _lines(landscape, given, options, context)
     aligned_lines = _lines(landscape, moved, options, context)
-    slopes = _together(
-        landscape, {i: pair.used for i, pair in ends.items()}, lambda between, i: slopes_at(between, ends[i].used)
-    )
+    slopes = _together(landscape, given, lambda between, i: slopes_at(between, ends[i].given))
     for index, pair in ends.items():
         line, aligned_line, steep = lines[index], aligned_lines.get(index), slopes[index]
         if isinstance(line, LandscapeError):

@@ -40,7 +40,7 @@ class Normed(nn.Module):
         return self.last(torch.tanh(self.once_more(torch.tanh(self.again(hidden)))))
 
 
-NORMED = ["--model", "test_align:Normed", *RECIPE[2:]]
+NORMED = ["--model", "test_align_command:Normed", *RECIPE[2:]]
 
 
 def seen(seed: int, **options: Any) -> Normed:
@@ -97,7 +97,7 @@ def test_the_aligned_checkpoint_is_one_like_others(normed: Path, run: Run) -> No
     shown = document(run("align", "a.pt", "b.pt", *NORMED, "--out", "c.pt", "--json"))
     assert 0 < shown["distance_aligned"] < shown["distance"]
     inspected = run("inspect", "c.pt", "--trust")
-    assert "test_align:Normed" in inspected.out
+    assert "test_align_command:Normed" in inspected.out
     assert "loss 0." in inspected.out
     land, points = landscape.load("a.pt", "b.pt", "c.pt", model=Normed, data="cli_nets:data", objective="cross_entropy")
     losses = land.energies(torch.stack([point.vector for point in points])).tolist()
@@ -201,7 +201,7 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str], int, str]] = {
     "a spec that is not YAML": (_spec("a: [1"), [*BOTH, *C, "--symmetry", "s.yaml"], 2, "neither YAML nor JSON"),
     "a spec that is a list": (_spec("- a"), [*BOTH, *C, "--symmetry", "s.yaml"], 2, "wanted a mapping"),
     "a spec of another net": (_spec(OTHER), [*BOTH, *C, "--symmetry", "s.yaml"], 2, "0.weight"),
-    "no hidden units": (_nothing, [*BOTH, "--model", "test_align:Line", *C], 3, "has unknown"),
+    "no hidden units": (_nothing, [*BOTH, "--model", "test_align_command:Line", *C], 3, "has unknown"),
 }  # fmt: skip
 
 
@@ -245,7 +245,7 @@ def test_a_net_without_units_is_told_what_to_do(nets: Path, run: Run) -> None:
     for seed, name in enumerate(("a.pt", "b.pt")):
         torch.manual_seed(seed)
         torch.save(Line().state_dict(), name)
-    shown = run("align", *BOTH, "--model", "test_align:Line", *C)
+    shown = run("align", *BOTH, "--model", "test_align_command:Line", *C)
     assert (shown.code, shown.out) == (5, "")
     assert "no units that can be exchanged were found" in shown.complaint
     assert "--symmetry FILE" in shown.complaint

@@ -302,3 +302,9 @@ def test_below_the_level_as_measured_is_not_connected_where_the_maximum_is_not_b
     assert path.barrier < 0.8
     assert not path.converged
     assert path.messages[0].startswith("the maximum is bracketed only to 1")
+
+
+def test_who_asks_for_a_climb_gets_the_string_in_any_case():
+    land, pair = soft_valley()
+    options = BezierAutonebOptions(max_gradients=600, tolerance=0.1, connected_below=0.55, climb=True)
+    assert found(bezier_autoneb, land, pair, options).messages[0].startswith("connected: barrier 0.5")
