@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from landscape.symmetry.groups import Group, Symmetry, Tensors
 from landscape.symmetry.matching import identity, weight_matching
 from landscape.symmetry.rescaling import balanced, matched_scales
 from landscape.symmetry.slabs import in_float64
+
+if TYPE_CHECKING:
+    from landscape.landscapes.observed import ObservedNetwork
 
 __all__ = ["METHODS", "Alignment", "align", "pair_rng", "permuted_copy"]
 
@@ -136,9 +140,10 @@ def _by_activations(
     landscape: Landscape, a: Tensors, b: Tensors, symmetry: Symmetry, rng: torch.Generator, orders: int
 ) -> _Matched:
     """Each group by what its units answer, one after the other; those that no layer answers with by their weights."""
+    network = landscape.observed(samples=_SAMPLES)
     permutations, silent, moved = list(identity(symmetry)), [], b
     for i, group in enumerate(symmetry.groups):
-        found = _answered(landscape, a, moved, group)
+        found = _answered(network, a, moved, group)
         if found is None:
             silent.append(group.name)
         else:
@@ -150,9 +155,8 @@ def _by_activations(
     return all_matched, (f"matched by weights, as no layer answers with their units: {', '.join(silent)}",)
 
 
-def _answered(landscape: Landscape, a: Tensors, b: Tensors, group: Group) -> Tensor | None:
+def _answered(network: ObservedNetwork | None, a: Tensors, b: Tensors, group: Group) -> Tensor | None:
     """The group's permutation by activations; None where no layer answers with its units."""
-    network = landscape.observed(samples=_SAMPLES)
     made = {} if network is None else makers(network.model, group)
     if network is None or not made:
         return None

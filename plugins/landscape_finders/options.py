@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AutonebOptions", "BezierAutonebOptions", "Draxler2018Options", "LinearOptions"]
+__all__ = ["AutonebOptions", "BezierAutonebOptions", "Draxler2018Options", "LinearOptions", "check_search"]
 
 
-def _check_search(max_gradients: int, connected_below: float | None, tolerance: float | None) -> None:
+def check_search(max_gradients: int, connected_below: float | None, tolerance: float | None) -> None:
+    """Refuse wrong values of the options that all searches share."""
     if max_gradients < 1:
         raise ValueError(f"max_gradients must be at least 1, got {max_gradients}")
     if connected_below is not None and connected_below < 0:
@@ -32,7 +33,7 @@ class LinearOptions:
     points: int = 41
 
     def __post_init__(self) -> None:
-        _check_search(1, None, self.tolerance)
+        check_search(1, None, self.tolerance)
         if self.points < 3:
             raise ValueError(f"points must be at least 3, got {self.points}")
 
@@ -77,7 +78,7 @@ class AutonebOptions:
     points_per_segment: int = 9
 
     def __post_init__(self) -> None:
-        _check_search(self.max_gradients, self.connected_below, self.tolerance)
+        check_search(self.max_gradients, self.connected_below, self.tolerance)
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         for name in ("cycles", "images", "points_per_segment"):
@@ -112,7 +113,7 @@ class Draxler2018Options:
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        _check_search(self.max_gradients, self.connected_below, self.tolerance)
+        check_search(self.max_gradients, self.connected_below, self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class BezierAutonebOptions:
     images: int = 5
 
     def __post_init__(self) -> None:
-        _check_search(self.max_gradients, self.connected_below, self.tolerance)
+        check_search(self.max_gradients, self.connected_below, self.tolerance)
         if not 0 < self.curve_share < 1:
             raise ValueError(f"curve_share must be between 0 and 1, got {self.curve_share}")
         if not 1 <= self.free_points <= 100:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from landscape_finders.options import check_search
+
 __all__ = ["CurveOptions"]
 
 
@@ -34,13 +36,8 @@ class CurveOptions:
     free_points: int = 1
 
     def __post_init__(self) -> None:
-        if self.max_gradients < 1:
-            raise ValueError(f"max_gradients must be at least 1, got {self.max_gradients}")
+        check_search(self.max_gradients, self.connected_below, self.tolerance)
         if not 1 <= self.free_points <= 100:
             raise ValueError(f"free_points must be from 1 to 100, got {self.free_points}")
-        if self.connected_below is not None and self.connected_below < 0:
-            raise ValueError(f"connected_below is a barrier, at least 0, got {self.connected_below}")
-        if self.tolerance is not None and self.tolerance <= 0:
-            raise ValueError(f"tolerance must be above 0, got {self.tolerance}")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")

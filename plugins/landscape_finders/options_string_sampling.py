@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from landscape_finders.options import check_search
+
 __all__ = ["StringSamplingOptions"]
 
 
@@ -40,12 +42,9 @@ class StringSamplingOptions:
     points_per_segment: int = 9
 
     def __post_init__(self) -> None:
-        if self.connected_below is not None and self.connected_below < 0:
-            raise ValueError(f"connected_below is a barrier, at least 0, got {self.connected_below}")
-        if self.tolerance is not None and self.tolerance <= 0:
-            raise ValueError(f"tolerance must be above 0, got {self.tolerance}")
+        check_search(self.max_gradients, self.connected_below, self.tolerance)
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        for name in ("max_gradients", "levels", "max_depth", "points_per_segment"):
+        for name in ("levels", "max_depth", "points_per_segment"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

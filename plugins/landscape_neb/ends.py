@@ -72,9 +72,10 @@ def aligned(landscape: Landscape, pair: Sequence[Point], symmetry: Symmetry, opt
 
 def _frozen_apart(landscape: Landscape, a: Point, b: Point) -> tuple[str, ...]:
     """A warning where frozen parameters differ: they are no coordinates, so no path leads from these to those."""
-    network = landscape.observed()
-    frozen = () if network is None else (n for n, p in network.model.named_parameters() if not p.requires_grad)
-    differ = [n for n in frozen if n in a.buffers and n in b.buffers and not torch.equal(a.buffers[n], b.buffers[n])]
+    differ = [n for n in a.buffers if n in b.buffers and not torch.equal(a.buffers[n], b.buffers[n])]
+    network = landscape.observed() if differ else None  # a copy of the network: only where it can matter
+    parameters = {} if network is None else dict(network.model.named_parameters())
+    differ = [name for name in differ if name in parameters]
     if not differ:
         return ()
     more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
