@@ -8,6 +8,7 @@ _NUMERICS = [
     "landscape.curvature",
     "landscape.paths",
     "landscape.symmetry",
+    "landscape.neighbourhood",
 ]
 _HOOK = install_import_hook(_NUMERICS, "beartype.beartype")
 

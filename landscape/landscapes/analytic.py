@@ -12,6 +12,7 @@ from torch.func import grad_and_value, jvp, vmap
 
 from landscape.errors import UsageError
 from landscape.landscapes.protocol import Landscape, LandscapeInfo, Work
+from landscape.landscapes.solutions import Solutions
 from landscape.parameters import ParameterSpace, Point
 
 __all__ = ["AnalyticLandscape"]
@@ -39,6 +40,8 @@ class AnalyticLandscape:
         For a curved space: the nearest point of the space to ``x``, and ``v`` made tangent at ``x`` (both for single
         vectors). The gradient and the Hessian are then the Riemannian ones, taken through ``projection``, which must
         be a second-order retraction (as dividing by the norm is on a sphere).
+    enumerate
+        For a discrete space, whose ``projection`` goes to its nearest configuration: finds all solutions.
     """
 
     energy: Callable[[Tensor], Tensor]
@@ -47,6 +50,7 @@ class AnalyticLandscape:
     start: Callable[[torch.Generator], Tensor]
     projection: Callable[[Tensor], Tensor] = _same
     tangent_projection: Callable[[Tensor, Tensor], Tensor] = _same_vectors
+    enumerate: Callable[[], Solutions] | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float64
     work: Work = field(default_factory=Work)
@@ -111,6 +115,9 @@ class AnalyticLandscape:
 
     def observed(self, samples: int = 8) -> None:
         return None
+
+    def solutions(self) -> Solutions | None:
+        return self.enumerate() if self.enumerate is not None else None
 
     def anchored(self, points: Sequence[Point]) -> AnalyticLandscape:
         return self

@@ -208,6 +208,9 @@ class NetworkLandscape:
         few = few_samples(self.batches.batches, samples)
         return ObservedNetwork(self.function.model, self.objective.loss, few, self.space)
 
+    def solutions(self) -> None:
+        return None
+
     def with_data(self, batches: Batches) -> NetworkLandscape:
         """The loss on other data: batch-norm statistics are re-estimated, and work is counted, on those at hand."""
         other = copy.copy(self)

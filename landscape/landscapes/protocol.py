@@ -12,6 +12,7 @@ from torch import Tensor
 
 from landscape.curvature.operator import SymmetricOperator
 from landscape.landscapes.observed import ObservedNetwork
+from landscape.landscapes.solutions import Solutions
 from landscape.parameters import ParameterSpace, Point
 
 __all__ = ["MATRICES", "Landscape", "LandscapeInfo", "Work"]
@@ -139,6 +140,10 @@ class Landscape(Protocol):
 
     def observed(self, samples: int = 8) -> ObservedNetwork | None:
         """The network laid open, with a few samples of the data; None where there is no network."""
+        ...
+
+    def solutions(self) -> Solutions | None:
+        """All configurations that solve the problem, where they can be enumerated; None on a continuous space."""
         ...
 
     def anchored(self, points: Sequence[Point]) -> Landscape:

@@ -20,6 +20,7 @@ LAYERS = [
     ("hooks", "parameters"),
     ("analysis",),
     ("curvature", "paths", "symmetry"),
+    ("neighbourhood",),
     ("landscapes",),
     ("checkpoints", "saving", "lightning"),
     ("registry", "builtin"),

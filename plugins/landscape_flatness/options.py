@@ -1,0 +1,62 @@
+"""What can be asked of the flatness of a minimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+__all__ = ["FlatnessOptions"]
+
+
+@dataclass(frozen=True)
+class FlatnessOptions:
+    """Options of the flatness measures.
+
+    Attributes
+    ----------
+    sigma
+        Standard deviation of the random perturbations: per coordinate for the average sharpness, relative to each
+        weight for the adaptive ones.
+    sigmas
+        How many values the local-energy curve has, from sigma / 10 to 2 sigma.
+    draws
+        Random perturbations, in pairs of opposite sign.
+    rho
+        Radius of the ball of the worst case, as a fraction of the norm of the weights.
+    adaptive_rho
+        Radius of the ball of the adaptive worst case, where each weight's displacement is divided by its absolute value.
+    ascent_steps
+        Projected gradient steps of the worst cases.
+    ascent_samples
+        m, the samples that each worst case is looked for on.
+    error_rise
+        By how much the error may rise on average for PAC-Bayes' sigma.
+    beta, gamma
+        Inverse temperature and stiffness of the Laplace value; beta is n / ln n for n samples by default.
+    probes
+        Random vectors for trace, Frobenius norm, relative flatness and Laplace value.
+    """
+
+    sigma: float = 0.05
+    sigmas: int = 9
+    draws: int = 64
+    rho: float = 0.05
+    adaptive_rho: float = 0.5
+    ascent_steps: int = 20
+    ascent_samples: int = 128
+    error_rise: float = 0.1
+    beta: float | None = None
+    gamma: float = 10.0
+    probes: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("sigma", "rho", "adaptive_rho", "error_rise", "beta", "gamma"):
+            value = getattr(self, name)
+            if value is not None and not (isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be a positive number, got {value}")
+        least = {"sigmas": 2, "draws": 4, "ascent_steps": 1, "ascent_samples": 1, "probes": 2}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise ValueError(f"{name} must be {value} or more, got {getattr(self, name)}")
+        if self.draws % 2:
+            raise ValueError(f"draws must be even, as they come in pairs of opposite sign, got {self.draws}")
