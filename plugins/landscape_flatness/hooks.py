@@ -12,7 +12,7 @@ def landscape_analyses() -> list[Analysis]:
     return [
         Analysis(
             "flatness",
-            summary="sharpness, PAC-Bayes, relative flatness and other measures with errors; checkpoints ranked by each",
+            summary="sharpness, PAC-Bayes sigma, relative flatness and others, with errors; checkpoints ranked by each",
             points=1,
             options=FlatnessOptions,
             run="landscape_flatness.analysis:run",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from landscape.analysis import Cost
@@ -54,5 +54,5 @@ class Found:
     measure: Measure
     value: float
     standard_error: float | None = None
-    cost: Cost = Cost()
+    cost: Cost = field(default_factory=Cost)
     messages: tuple[str, ...] = ()

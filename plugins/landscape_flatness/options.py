@@ -24,7 +24,7 @@ class FlatnessOptions:
     rho
         Radius of the ball of the worst case, as a fraction of the norm of the weights.
     adaptive_rho
-        Radius of the ball of the adaptive worst case, where each weight's displacement is divided by its absolute value.
+        Radius of the ball of the adaptive worst case, where a weight's displacement is divided by its absolute value.
     ascent_steps
         Projected gradient steps of the worst cases.
     ascent_samples

@@ -12,7 +12,7 @@ def landscape_analyses() -> list[Analysis]:
     return [
         Analysis(
             "local-entropy",
-            summary="local entropy and learning coefficient of a minimum by sampling, with error bars; solutions counted",
+            summary="local entropy and learning coefficient of a minimum, sampled, with error bars; solutions counted",
             points=1,
             options=LocalEntropyOptions,
             run="landscape_local_entropy.analysis:run",

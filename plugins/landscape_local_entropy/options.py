@@ -28,7 +28,7 @@ class LocalEntropyOptions:
         Units of a displacement: identity; weights (each by its own absolute value); filter (each by the root mean
         square of its filter).
     sampler
-        hmc (Hamiltonian Monte Carlo); mala (the same with one step); sgld (mini-batches, unadjusted: biased by its step).
+        hmc (Hamiltonian Monte Carlo); mala (with one step); sgld (mini-batches, unadjusted: biased by its step).
     preconditioner
         Mass matrix of hmc and mala: diagonal (of the Hessian, by Hutchinson's estimator) or identity.
     probes
