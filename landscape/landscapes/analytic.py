@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import grad_and_value, jvp, vmap
 
-from landscape.errors import UsageError
+from landscape.errors import AnalysisError, UsageError
 from landscape.landscapes.protocol import Landscape, LandscapeInfo, Work
 from landscape.landscapes.solutions import Solutions
 from landscape.parameters import ParameterSpace, Point
@@ -81,6 +81,11 @@ class AnalyticLandscape:
         return None
 
     def hessian(self, point: Point) -> AnalyticHessian:
+        if self.enumerate is not None:
+            raise AnalysisError(
+                f"{self.info.name} lives on the vertices of a cube and has no Hessian: "
+                "its solutions can be counted, by local-entropy"
+            )
         return AnalyticHessian(self, point.vector)
 
     def curvature(

@@ -49,6 +49,8 @@ class Found:
         What it took, in full-data equivalents; what several measures share counts for the first of them.
     messages
         What the reader has to know of it.
+    converged
+        Whether the value can be relied on; if not, the first message says why.
     """
 
     measure: Measure
@@ -56,3 +58,4 @@ class Found:
     standard_error: float | None = None
     cost: Cost = field(default_factory=Cost)
     messages: tuple[str, ...] = ()
+    converged: bool = True

@@ -15,10 +15,11 @@ class FlatnessOptions:
     Attributes
     ----------
     sigma
-        Standard deviation of the random perturbations: per coordinate for the average sharpness, relative to each
-        weight for the adaptive ones.
+        Standard deviation of the perturbations of the average sharpness, per coordinate.
+    adaptive_sigma
+        The same relative to each weight, for the adaptive average sharpness and the local energy.
     sigmas
-        How many values the local-energy curve has, from sigma / 10 to 2 sigma.
+        How many values the local-energy curve has, from adaptive_sigma / 10 to 2 adaptive_sigma.
     draws
         Random perturbations, in pairs of opposite sign.
     rho
@@ -26,9 +27,7 @@ class FlatnessOptions:
     adaptive_rho
         Radius of the ball of the adaptive worst case, where a weight's displacement is divided by its absolute value.
     ascent_steps
-        Projected gradient steps of the worst cases.
-    ascent_samples
-        m, the samples that each worst case is looked for on.
+        Projected gradient steps of the worst cases, of each mini-batch (--batch-size) by itself.
     error_rise
         By how much the error may rise on average for PAC-Bayes' sigma.
     beta, gamma
@@ -38,23 +37,23 @@ class FlatnessOptions:
     """
 
     sigma: float = 0.05
+    adaptive_sigma: float = 0.3
     sigmas: int = 9
     draws: int = 64
     rho: float = 0.05
     adaptive_rho: float = 0.5
     ascent_steps: int = 20
-    ascent_samples: int = 128
     error_rise: float = 0.1
     beta: float | None = None
     gamma: float = 10.0
     probes: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("sigma", "rho", "adaptive_rho", "error_rise", "beta", "gamma"):
+        for name in ("sigma", "adaptive_sigma", "rho", "adaptive_rho", "error_rise", "beta", "gamma"):
             value = getattr(self, name)
             if value is not None and not (isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a positive number, got {value}")
-        least = {"sigmas": 2, "draws": 4, "ascent_steps": 1, "ascent_samples": 1, "probes": 2}
+        least = {"sigmas": 2, "draws": 4, "ascent_steps": 1, "probes": 2}
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ValueError(f"{name} must be {value} or more, got {getattr(self, name)}")

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
+from landscape.drawing import COLOURS, clean, label_stride, small_print, spread
 from landscape.labels import short_labels
-from landscape_hessian.palette import COLOURS, UNITS, clean, label_stride, scientific, small_print, spread
+from landscape_hessian.palette import UNITS, scientific
 from landscape_hessian.series import NAMES, Series, blockwise, plain
 from landscape_hessian.spectrum_figure import levels, signed_axis
 

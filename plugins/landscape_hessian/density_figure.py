@@ -9,18 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from landscape.drawing import clean, columns_for, small_print, spread
 from landscape_hessian.density_shape import Smoothing, node_spacing, smoothed
-from landscape_hessian.palette import (
-    NEGATIVE,
-    POSITIVE,
-    UNITS,
-    clean,
-    scientific,
-    signed_decades,
-    signed_power,
-    small_print,
-    spread,
-)
+from landscape_hessian.palette import NEGATIVE, POSITIVE, UNITS, scientific, signed_decades, signed_power
 from landscape_hessian.series import Series, matrix_name
 
 __all__ = ["density"]
@@ -109,7 +100,7 @@ def _alike(series: Sequence[Series]) -> list[_Curve]:
 
 def _panels(curves: Sequence[_Curve], shared: bool) -> Figure:
     """One panel for each spectrum, on the same axes where the spectra are similar."""
-    columns = min(len(curves), 3) if len(curves) != 4 else 2
+    columns = columns_for(len(curves))
     rows = -(-len(curves) // columns)
     size = (4.8, 3.4) if len(curves) == 1 else (7.0, 0.6 + (2.7 if columns == 2 else 2.2) * rows)
     figure = Figure(figsize=size, layout="constrained")

@@ -1,74 +1,22 @@
-"""How all figures of this plugin look."""
+"""How the figures of spectra look, beyond what all figures share."""
 
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from landscape.drawing import COLOURS, LETTERS
 
-__all__ = [
-    "COLOURS",
-    "MARKERS",
-    "NEGATIVE",
-    "NOTE",
-    "POSITIVE",
-    "UNITS",
-    "clean",
-    "columns_fit",
-    "label_stride",
-    "scientific",
-    "signed_decades",
-    "signed_power",
-    "small_print",
-    "spread",
-]
+__all__ = ["NEGATIVE", "POSITIVE", "UNITS", "columns_fit", "scientific", "signed_decades", "signed_power"]
 
-# Okabe & Ito's colours, told apart by colour-blind readers; markers tell them apart in print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 POSITIVE, NEGATIVE = COLOURS[0], COLOURS[1]
 UNITS = "loss / parameter²"
-NOTE: dict[str, Any] = {"fontsize": 7, "color": "0.35"}  # small print
-LETTERS = 19  # of it in an inch
-MOST_LABELS = 40  # along one axis
-
-
-def spread(count: int) -> list[Any]:
-    """Colours for ordered curves, dark to light, told apart by colour-blind readers."""
-    return list(matplotlib.colormaps["viridis"](np.linspace(0, 0.92, count)))
-
-
-def clean(axes: Axes) -> None:
-    """Left and lower spine alone, letters to be read at the width of a journal's column."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
-    axes.tick_params(which="minor", labelsize=7)
-    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
-        text.set_fontsize(9)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_offset_text().set_fontsize(8)
-
-
-def label_stride(count: int) -> int:
-    """Of so many labels side by side every which one can be read."""
-    return -(-count // MOST_LABELS)
 
 
 def columns_fit(labels: Sequence[str], width: float) -> bool:
     """Whether labels below columns, over so many inches together, stand apart from each other."""
     longest = max(map(len, labels), default=0) + 3
     return longest * len(labels) < (7 / 8) * LETTERS * width  # they are larger than small print
-
-
-def small_print(figure: Figure, text: str) -> None:
-    """A line below all panels, broken where the figure ends."""
-    figure.supxlabel(textwrap.fill(text, int(LETTERS * figure.get_figwidth())), **NOTE)
 
 
 def scientific(value: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from landscape.analysis import Result
-from landscape.labels import number, short_labels
+from landscape.labels import short_labels, told_apart
 
 __all__ = ["NAMES", "Series", "blockwise", "matrix_name", "plain", "series_of"]
 
@@ -132,25 +131,4 @@ def _labels(results: Sequence[Result]) -> list[str]:
     ]
     shown = [name for name in ("point", "matrix", "block") if len({trait[name] for trait in traits}) > 1]
     labels = [", ".join(trait[name] for name in shown if trait[name]) for trait in traits]
-    return _numbered(labels if len(set(labels)) == len(labels) else _with_options(labels, results))
-
-
-def _with_options(labels: Sequence[str], results: Sequence[Result]) -> list[str]:
-    """With the options that differ, but for budgets: results of one point, made in several ways."""
-    every = dict.fromkeys(name for result in results for name in result.options)
-    names = [name for name in every if name not in ("matrix", "blocks") and not name.startswith("max_")]
-    differ = [name for name in names if len({repr(result.options.get(name)) for result in results}) > 1]
-    parts = ([f"{name} {number(result.options.get(name))}" for name in differ] for result in results)
-    return [", ".join(filter(None, [label, *part])) for label, part in zip(labels, parts, strict=True)]
-
-
-def _numbered(labels: Sequence[str]) -> list[str]:
-    """What is still the same gets a number."""
-    if len(labels) == 1:
-        return list(labels)
-    counts, seen = Counter(labels), Counter[str]()
-    numbered = []
-    for label in labels:
-        seen[label] += 1
-        numbered.append(f"{label} #{seen[label]}".strip() if counts[label] > 1 else label)
-    return numbered
+    return told_apart(labels, [result.options for result in results], but=("matrix", "blocks"))

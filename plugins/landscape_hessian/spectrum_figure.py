@@ -9,20 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from landscape_hessian.palette import (
-    COLOURS,
-    MARKERS,
-    NEGATIVE,
-    NOTE,
-    POSITIVE,
-    UNITS,
-    clean,
-    columns_fit,
-    label_stride,
-    signed_decades,
-    signed_power,
-    small_print,
-)
+from landscape.drawing import COLOURS, MARKERS, NOTE, clean, label_stride, small_print
+from landscape_hessian.palette import NEGATIVE, POSITIVE, UNITS, columns_fit, signed_decades, signed_power
 from landscape_hessian.series import Series, matrix_name
 
 __all__ = ["eigenvalues", "levels", "signed_axis"]

@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from landscape.drawing import clean, colours, small_print
 from landscape_hessian.blocks import layer_of
-from landscape_hessian.palette import COLOURS, UNITS, clean, small_print, spread
+from landscape_hessian.palette import UNITS
 from landscape_hessian.series import Series, matrix_name, plain
 
 __all__ = ["trace"]
@@ -45,11 +46,10 @@ def trace(series: Sequence[Series]) -> Figure | None:
     if len(every) < 2:
         return None
     shown, drawn = _largest(every, groups), groups[:MOST_GROUPS]
-    colours = COLOURS if len(drawn) <= len(COLOURS) else spread(len(drawn))
     figure = Figure(figsize=(4.8, max(1.8, 1.1 + len(shown) * max(0.2, 0.1 * len(drawn)))), layout="constrained")
     axes = figure.add_subplot()
-    for index, group in enumerate(drawn):
-        _bars(axes, group, shown, colours[index], BAR / len(drawn), offset=index - (len(drawn) - 1) / 2)
+    for index, (group, colour) in enumerate(zip(drawn, colours(len(drawn)), strict=True)):
+        _bars(axes, group, shown, colour, BAR / len(drawn), offset=index - (len(drawn) - 1) / 2)
     axes.set_yticks(range(len(shown)), shown)
     axes.invert_yaxis()
     axes.axvline(0, color="0.3", lw=0.8)

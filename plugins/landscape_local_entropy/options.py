@@ -72,7 +72,7 @@ class LocalEntropyOptions:
     volume_preconditioner: Literal["hessian", "diagonal"] = "hessian"
     rays: int = 4000
     particles: int = 1000
-    max_gradients: int = 100_000
+    max_gradients: int = 200_000
 
     def __post_init__(self) -> None:
         for name in ("beta", "gamma", "rtol", "sgld_step", "volume_loss"):

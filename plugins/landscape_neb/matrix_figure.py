@@ -9,10 +9,9 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from landscape.labels import short_labels
+from landscape.drawing import label_stride, small_print
+from landscape.labels import fitted, short_labels
 from landscape_neb.barriers import scientific
-from landscape_neb.labels import fitted
-from landscape_neb.palette import small_print
 
 __all__ = ["barriers"]
 
@@ -20,7 +19,6 @@ _NUMBERED = 10  # points
 _DECADES = 30.0  # logarithmic colours where barriers differ by more than this factor
 _DEEPEST = 1e-6  # of the highest barrier: logarithmic colours go no lower
 _LETTERS = 20  # of a point's name
-_NAMED = 40  # points
 
 
 def barriers(data: xr.Dataset) -> Figure:
@@ -77,7 +75,7 @@ def _cells(axes: Axes, values: np.ndarray, brightness: np.ndarray) -> None:
 
 def _names(axes: Axes, names: list[str]) -> None:
     """Of so many points every which one can be read."""
-    stride = -(-len(names) // _NAMED)
+    stride = label_stride(len(names))
     upright = 90 if max(map(len, names)) > 3 else 0
     axes.set_xticks(range(len(names))[::stride], names[::stride], rotation=upright)
     axes.set_yticks(range(len(names))[::stride], names[::stride])

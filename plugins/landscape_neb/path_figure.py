@@ -11,19 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from landscape.analysis import Result
+from landscape.drawing import MARK, clean, columns_for, loss_label, small_print
 from landscape_neb.barriers import barrier_words, negligible
 from landscape_neb.labels import pair_titles
-from landscape_neb.palette import (
-    LINE,
-    LINE_ALIGNED,
-    MARK,
-    MOST,
-    PATH,
-    clean,
-    columns_for,
-    loss_label,
-    small_print,
-)
+from landscape_neb.palette import LINE, LINE_ALIGNED, MOST, PATH
 from landscape_neb.scale import LossScale
 
 __all__ = ["path"]

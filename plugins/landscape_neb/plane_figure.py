@@ -19,19 +19,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from landscape.analysis import Result
+from landscape.drawing import MARK, clean, columns_for, loss_label, small_print
 from landscape_neb.labels import pair_titles
-from landscape_neb.palette import (
-    LINE,
-    LINE_ALIGNED,
-    MARK,
-    MOST,
-    PATH,
-    Stroke,
-    clean,
-    columns_for,
-    loss_label,
-    small_print,
-)
+from landscape_neb.palette import LINE, LINE_ALIGNED, MOST, PATH, Stroke
 from landscape_neb.scale import LossScale
 
 __all__ = ["plane"]

@@ -11,12 +11,17 @@ import torch
 from landscape.errors import UsageError, did_you_mean
 from landscape.landscapes.protocol import Landscape
 from landscape.parameters import Point
+from landscape_zoo.binary_perceptron import BinaryPerceptron
+from landscape_zoo.bowl import Bowl
 from landscape_zoo.deep_linear import DeepLinearGauge
+from landscape_zoo.deep_linear_loss import DeepLinear
 from landscape_zoo.mueller_brown import MuellerBrown
 from landscape_zoo.quadratic import Quadratic
 from landscape_zoo.random_matrices import Goe, SpikedGoe, Wishart
 from landscape_zoo.relu_rescaling import ReluRescaling
+from landscape_zoo.singular import Singular
 from landscape_zoo.spherical_p_spin import SphericalPSpin
+from landscape_zoo.spherical_perceptron import SphericalPerceptron
 from landscape_zoo.spherical_two_spin import SphericalTwoSpin
 from landscape_zoo.system import Reference
 from landscape_zoo.wells import CurvyValley, DoubleWell
@@ -31,6 +36,11 @@ REFERENCES: dict[str, type[Reference]] = {
     "spherical-2-spin": SphericalTwoSpin,
     "spherical-p-spin": SphericalPSpin,
     "quadratic": Quadratic,
+    "bowl": Bowl,
+    "singular": Singular,
+    "deep-linear": DeepLinear,
+    "binary-perceptron": BinaryPerceptron,
+    "spherical-perceptron": SphericalPerceptron,
     "goe": Goe,
     "spiked-goe": SpikedGoe,
     "wishart": Wishart,
@@ -39,12 +49,13 @@ REFERENCES: dict[str, type[Reference]] = {
     "xor-swap": XorSwap,
 }
 
-Value = int | float | tuple[float, ...] | None
+Value = int | float | str | tuple[int, ...] | tuple[float, ...] | None
 
 READERS: dict[object, tuple[Callable[[str], Value], str]] = {
     int: (int, "a whole number"),
     int | None: (int, "a whole number or none"),
     float: (float, "a number"),
+    tuple[int, ...]: (lambda text: tuple(map(int, text.split(","))), "whole numbers such as 3,2,3"),
     tuple[float, ...]: (lambda text: tuple(map(float, text.split(","))), "numbers such as 10,9,5"),
 }
 
@@ -88,6 +99,10 @@ def _value(text: str, wanted: object, where: str) -> Value:
     """A key's value, read as the type of its field."""
     if wanted == int | None and text.lower() == "none":
         return None
+    if typing.get_origin(wanted) is typing.Literal:
+        if text not in typing.get_args(wanted):
+            raise UsageError(f"{where}: met {text!r}, wanted {' or '.join(typing.get_args(wanted))}")
+        return text
     read, words = READERS[wanted]
     try:
         return read(text)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from landscape.landscapes.analytic import AnalyticLandscape
 from landscape.landscapes.protocol import Landscape, LandscapeInfo
+from landscape.landscapes.solutions import Solutions
 from landscape.parameters import ParameterSpace
 
 __all__ = ["Reference", "System", "WithPoints"]
@@ -42,6 +43,8 @@ class System:
         otherwise.
     projection, tangent_projection
         As in ``AnalyticLandscape``, for a curved space.
+    enumerate
+        Finds all solutions, where the space is discrete.
     """
 
     energy: Callable[[Tensor], Tensor]
@@ -50,6 +53,7 @@ class System:
     points: Mapping[str, Float[Tensor, " P"]]
     projection: Callable[[Tensor], Tensor] = _flat_space
     tangent_projection: Callable[[Tensor, Tensor], Tensor] = _any_vector
+    enumerate: Callable[[], Solutions] | None = None
 
     def landscape(self, name: str, fingerprint: str, device: torch.device, dtype: torch.dtype) -> AnalyticLandscape:
         """The energy as a landscape."""
@@ -60,6 +64,7 @@ class System:
             start=self.start,
             projection=self.projection,
             tangent_projection=self.tangent_projection,
+            enumerate=self.enumerate,
             device=device,
             dtype=dtype,
         )
@@ -77,7 +82,7 @@ class WithPoints(Protocol):
 class Reference(Protocol):
     """A reference landscape: a frozen dataclass whose fields are the keys of its name, and which refuses wrong values.
 
-    Fields are ``int``, ``int | None``, ``float`` or ``tuple[float, ...]``.
+    Fields are ``int``, ``int | None``, ``float``, tuples of either, or a ``Literal`` of words.
     """
 
     def build(self, device: torch.device, dtype: torch.dtype) -> WithPoints:

@@ -16,7 +16,7 @@ from landscape.registry import GROUP, registry
 ROOT = Path(__file__).parents[2]
 
 LAYERS = [
-    ("errors", "labels"),
+    ("errors", "labels", "drawing"),
     ("hooks", "parameters"),
     ("analysis",),
     ("curvature", "paths", "symmetry"),

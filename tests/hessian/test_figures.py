@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -15,9 +14,8 @@ from landscape_hessian.density_shape import Smoothing, node_spacing, smoothed
 from landscape_hessian.figures import plot
 from landscape_hessian.palette import NEGATIVE, signed_decades
 from landscape_hessian.series import series_of
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from legible import assert_legible, written
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
 
 from landscape.analysis import Context, Result
 from landscape.curvature.density import lanczos_quadrature
@@ -113,28 +111,6 @@ def combined(results):
     return combine(results, context=Context())
 
 
-def out_of_sight(axis):
-    """Labels of ticks beyond the axis, which are not drawn."""
-    low, high = sorted(axis.get_view_interval())
-    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-    return [label for tick in ticks if not low <= tick.get_loc() <= high for label in (tick.label1, tick.label2)]
-
-
-def texts(figure):
-    """All that is written, by where: drawn once, so that the layout is made."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    beyond = {label for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for label in out_of_sight(axis)}
-    found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    found = [text for text in found if text not in beyond]
-    return [(text.get_text(), text.get_window_extent(renderer)) for text in found]
-
-
-def written(figure):
-    return [text for text, _ in texts(figure)]
-
-
 @cache
 def many():
     return [result(TRAINED, f"run/step={step}", step=step) for step in (0, 3, 10, 40, 200, 1000, 3000, 9000)]
@@ -173,18 +149,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_that_is_written_overlaps_or_leaves_the_figure(case):
-    figures = plot(CASES[case]())
-    assert figures
-    for name, figure in figures.items():
-        found = texts(figure)
-        width, height = figure.get_size_inches() * 100
-        for text, box in found:
-            assert -1 <= box.x0 <= box.x1 <= width + 1, (name, text)
-            assert -1 <= box.y0 <= box.y1 <= height + 1, (name, text)
-        for (text, box), (other, another) in combinations(found, 2):
-            room = 4 if min(len(text), len(other)) > 2 else 0  # words need more of it than digits
-            shared = box.intersection(box.padded(room, -1), another.padded(-1)) if box.width > 3 else None
-            assert shared is None or min(shared.width, shared.height) <= 0, (name, text, other)
+    assert_legible(plot(CASES[case]()))
 
 
 @pytest.mark.parametrize(

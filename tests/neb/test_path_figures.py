@@ -11,12 +11,13 @@ import pytest
 import xarray as xr
 from landscape_neb.comparison import combine
 from landscape_neb.figures import plot
-from landscape_neb.labels import fitted
 from landscape_neb.matrix_figure import shown
-from landscape_neb.palette import LINE, LINE_ALIGNED, MARK, PATH
-from matplotlib.text import Text
+from landscape_neb.palette import LINE, LINE_ALIGNED, PATH
+from legible import assert_legible, texts
 
 from landscape.analysis import Context, Result
+from landscape.drawing import MARK
+from landscape.labels import fitted
 
 BUMP = np.sin(np.pi * np.linspace(0, 1, 41)) ** 2
 LONG = "experiments/2024-05/resnet$20_wide_{}_lr0.1_bs128_cosine/checkpoints/epoch=199-step=78200"
@@ -124,34 +125,9 @@ def figures(case):
     return plot(CASES[case]())
 
 
-def out_of_sight(axis):
-    """Labels of ticks beyond the axis, which are not drawn."""
-    low, high = sorted(axis.get_view_interval())
-    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-    return [label for tick in ticks if not low <= tick.get_loc() <= high for label in (tick.label1, tick.label2)]
-
-
-def texts(figure):
-    """All that is written, by where, once the layout is made."""
-    figure.draw_without_rendering()
-    beyond = {label for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for label in out_of_sight(axis)}
-    found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    found = [text for text in found if text not in beyond]
-    return [(text.get_text(), text.get_window_extent()) for text in found]
-
-
 @pytest.mark.parametrize("case", [case for case in CASES if case not in ("two", "twelve", "fifteen", "everything")])
 def test_nothing_that_is_written_overlaps_or_leaves_the_figure(case):
-    assert figures(case)
-    for name, figure in figures(case).items():
-        found = texts(figure)
-        width, height = figure.get_size_inches() * 100
-        for text, box in found:
-            assert -1 <= box.x0 <= box.x1 <= width + 1, (name, text)
-            assert -1 <= box.y0 <= box.y1 <= height + 1, (name, text)
-        for (text, box), (other, another) in combinations(found, 2):
-            shared = box.intersection(box.padded(-1), another.padded(-1)) if box.width > 3 else None
-            assert shared is None or min(shared.width, shared.height) <= 0, (name, text, other)
+    assert_legible(figures(case))
 
 
 @pytest.mark.parametrize(

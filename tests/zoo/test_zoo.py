@@ -196,7 +196,7 @@ def test_float32_keeps_the_hash_of_the_float64_points():
 
 REFUSED = [
     ("muller-brown", "Did you mean 'mueller-brown'"),
-    ("ising", "There are: curvy-valley, deep-linear-gauge, double-well, goe"),
+    ("ising", "There are: binary-perceptron, bowl, curvy-valley, deep-linear, deep-linear-gauge, double-well"),
     ("double-well?dims=3", "Did you mean 'dim'"),
     ("double-well?dim=x", "met 'x', wanted a whole number"),
     ("double-well?dim=1", "dim must be at least 2, got 1"),

@@ -1,0 +1,113 @@
+"""Several minima side by side: which has the larger local entropy, by how many standard errors, and who disagrees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import hypot, inf
+
+import xarray as xr
+
+from landscape.analysis import Context, Result
+from landscape.labels import joined, short_labels
+
+__all__ = ["combine"]
+
+_SIGNS = {"phi": -1, "llc": 1, "laplace_phi": -1, "trace": 1, "eigenvalue_max": 1}
+"""Which way each quantity points: +1 where small is flat."""
+_SAMPLED = ("phi", "llc")
+_AGREE = 0.1  # training losses that differ by less, relative to the larger, are compared
+_TINY = 1e-12  # losses that small are all zero
+_CLEAR = 2.0  # standard errors
+
+
+def combine(results: Sequence[Result], *, context: Context) -> Result:
+    """Φ, LLC and the quantities of the Hessian of all points, ranked from the flattest on. Costs nothing.
+
+    Minima are compared at equal training loss, or not at all: a result whose losses differ by more than 10 % has not
+    converged. Counts of solutions and volumes on a sphere are put side by side as they are.
+    """
+    ids = [joined(result.points) for result in results]
+    names = [name for name in _SIGNS if all(name in result.summary for result in results)]
+    if "phi" not in names:
+        return Result(_beside(results, ids), {"points": len(ids)}, all(result.converged for result in results))
+    labels = list(short_labels(ids).values())
+    ranked = {name: _ranked(results, labels, name) for name in names}
+    loss = _loss_warning(results, labels)
+    messages = [*loss, *_unconverged(results, labels), *_separations(results, labels), *_disagreeing(ranked)]
+    return Result(
+        data=_table(results, ids, names),
+        summary={"points": len(ids), **{f"flattest_by_{name}": order for name, order in ranked.items()}},
+        converged=not loss and all(result.converged for result in results),
+        messages=tuple(messages),
+    )
+
+
+def _number(result: Result, name: str) -> float:
+    return float(str(result.summary.get(name, "nan")))
+
+
+def _ranked(results: Sequence[Result], labels: Sequence[str], name: str) -> list[str]:
+    """The flattest first."""
+    values = [_SIGNS[name] * _number(result, name) for result in results]
+    return [label for _, label in sorted(zip(values, labels, strict=True))]
+
+
+def _table(results: Sequence[Result], ids: Sequence[str], names: Sequence[str]) -> xr.Dataset:
+    columns = [*names, *(f"{name}_stderr" for name in names), "r_rms"]
+    known = [column for column in columns if all(column in result.summary for result in results)]
+    variables = {column: ("point", [_number(result, column) for result in results]) for column in known}
+    variables["loss"] = ("point", [float(result.data.attrs["loss"]) for result in results])
+    attrs = {name: results[0].data.attrs[name] for name in ("beta", "gamma", "metric")}
+    return xr.Dataset(variables, coords={"point": list(ids)}, attrs=attrs)
+
+
+def _beside(results: Sequence[Result], ids: Sequence[str]) -> xr.Dataset:
+    """Variables over the distance from each point, where all have the same distances."""
+    parts = [
+        result.data[[name for name in result.data if result.data[name].dims == ("distance",)]] for result in results
+    ]
+    return xr.concat(parts, xr.Variable("point", list(ids)), join="outer", combine_attrs="drop")
+
+
+def _loss_warning(results: Sequence[Result], labels: Sequence[str]) -> list[str]:
+    losses = [float(result.data.attrs["loss"]) for result in results]
+    low, high = min(losses), max(losses)
+    if high - low <= _AGREE * max(abs(low), abs(high)) + _TINY:
+        return []
+    least, most = labels[losses.index(low)], labels[losses.index(high)]
+    return [
+        f"TRAINING LOSSES DIFFER: {low:.3g} at {least}, {high:.3g} at {most}: no measure of flatness compares minima but "
+        "at equal loss. Take checkpoints whose losses agree within 10 %"
+    ]
+
+
+def _unconverged(results: Sequence[Result], labels: Sequence[str]) -> list[str]:
+    names = [label for result, label in zip(results, labels, strict=True) if not result.converged]
+    return [f"{', '.join(names)} did not converge: see there"] if names else []
+
+
+def _separations(results: Sequence[Result], labels: Sequence[str]) -> list[str]:
+    """How clearly each minimum is flatter than the next."""
+    lines = []
+    for name, word in (("phi", "local entropy"), ("llc", "learning coefficient")):
+        order = sorted(zip(results, labels, strict=True), key=lambda pair: _SIGNS[name] * _number(pair[0], name))
+        for (flat, first), (steep, second) in pairwise(order):
+            lines.append(f"by its {word} {first} is flatter than {second} by {_apart(flat, steep, name)}")
+    return lines
+
+
+def _apart(first: Result, second: Result, name: str) -> str:
+    gap = abs(_number(first, name) - _number(second, name))
+    error = hypot(_number(first, f"{name}_stderr"), _number(second, f"{name}_stderr"))
+    errors = gap / error if error else inf
+    return f"{gap:.3g}, {errors:.2g} standard errors" + ("" if errors > _CLEAR else ": no difference")
+
+
+def _disagreeing(ranked: dict[str, list[str]]) -> list[str]:
+    """Which quantities of the Hessian order the minima otherwise than what was sampled."""
+    sampled = [ranked[name] for name in _SAMPLED if name in ranked]
+    if any(order != sampled[0] for order in sampled):
+        return ["phi and llc order the points differently"]
+    others = [name for name, order in ranked.items() if name not in _SAMPLED and order != sampled[0]]
+    return [f"ordered otherwise by {', '.join(others)}"] if others else []

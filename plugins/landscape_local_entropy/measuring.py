@@ -1,0 +1,141 @@
+"""Local entropy and learning coefficient at a point: the plan of the chains and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from landscape.analysis import Context
+from landscape.landscapes.protocol import Landscape
+from landscape.neighbourhood.around import Neighbourhood
+from landscape.neighbourhood.temperature import inverse_temperature
+from landscape.parameters import Point
+from landscape_local_entropy.chains import Sampled, sample
+from landscape_local_entropy.draws import Node
+from landscape_local_entropy.franz_parisi import FranzParisi, franz_parisi
+from landscape_local_entropy.free_energy import (
+    Curve,
+    FreeEnergy,
+    Quadrature,
+    along_gamma,
+    free_energy,
+    gamma_nodes,
+    lowest_beta,
+    reference_rises,
+    reweighted,
+)
+from landscape_local_entropy.options import LocalEntropyOptions
+from landscape_local_entropy.osculating import Osculating, osculating
+from landscape_local_entropy.stations import Station, station
+
+__all__ = ["LocalEntropy", "measure"]
+
+_REFERENCE_DRAWS = 512
+
+
+@dataclass(frozen=True, eq=False)
+class LocalEntropy:
+    """What is known of the neighbourhood of a point.
+
+    Attributes
+    ----------
+    around
+        The neighbourhood.
+    beta, beta_words
+        β and where it comes from.
+    parabola
+        Gradient and Hessian at the point.
+    sampled
+        The chains.
+    ascent
+        Their stations at ascending β and the given γ: the last is at β itself.
+    across
+        Those at β and ascending γ: the middle one is the last of ``ascent``.
+    free
+        Φ(β, γ) by integration along ``ascent``.
+    curve
+        Φ along ``across``.
+    potential
+        The Franz-Parisi potential.
+    """
+
+    around: Neighbourhood
+    beta: float
+    beta_words: str
+    parabola: Osculating
+    sampled: Sampled
+    ascent: tuple[Station, ...]
+    across: tuple[Station, ...]
+    free: FreeEnergy
+    curve: Curve
+    potential: FranzParisi
+
+    @property
+    def here(self) -> Station:
+        """The station at the given β and γ."""
+        return self.ascent[-1]
+
+    @property
+    def stations(self) -> tuple[Station, ...]:
+        """All, each once."""
+        return self.ascent + tuple(one for one in self.across if one is not self.here)
+
+
+def measure(landscape: Landscape, point: Point, options: LocalEntropyOptions, context: Context) -> LocalEntropy:
+    """Φ and the LLC of a point from chains at all temperatures at once.
+
+    Costs the budget in gradients at most, besides 512 energies of the reference and the products of the parabola.
+    """
+    around = Neighbourhood.of(landscape, point, options.metric)
+    beta, words = inverse_temperature(options.beta, landscape.info, "--local-entropy.beta")
+    parabola = osculating(around, context.rng, options.probes)
+    rises = reference_rises(around, options.gamma, _REFERENCE_DRAWS, context.rng)
+    quadrature = Quadrature.between(lowest_beta(rises, beta), beta, options.nodes)
+    gammas = gamma_nodes(options.gamma, options.gamma_span, options.gamma_nodes)
+    nodes = [
+        *(Node(float(one), options.gamma) for one in quadrature.betas),
+        *(Node(beta, float(gamma)) for gamma in gammas if gamma != options.gamma),
+        *(Node(beta, gamma) for gamma in _for_distances(parabola, beta, gammas, options)),
+    ]
+    diagonal = parabola.diagonal if options.preconditioner == "diagonal" else None
+    sampled = sample(around, nodes, diagonal, options, context, budget=options.max_gradients)
+    found = [station(node, draws, around.dim) for node, draws in zip(nodes, sampled.draws, strict=True)]
+    ascent, rest = found[: len(quadrature.betas)], found[len(quadrature.betas) :]
+    others, further = rest[: len(gammas) - 1], rest[len(gammas) - 1 :]
+    across = sorted([ascent[-1], *others], key=lambda one: one.node.gamma)
+    free = free_energy(
+        quadrature, [one.llc for one in ascent], [one.llc_stderr for one in ascent],
+        reweighted(rises, float(quadrature.betas[0])),
+    )  # fmt: skip
+    curve = _along(gammas, across, free, gammas)
+    potential = _potential(gammas, across, further, free, around.dim, options)
+    return LocalEntropy(around, beta, words, parabola, sampled, tuple(ascent), tuple(across), free, curve, potential)
+
+
+def _for_distances(
+    parabola: Osculating, beta: float, gammas: Sequence[float], options: LocalEntropyOptions
+) -> list[float]:
+    """Stiffnesses at which chains should be at home at the distances asked for, as far as the γ of the curve reach."""
+    wanted = [parabola.stiffness_at(distance, beta) for distance in options.distances]
+    return [gamma for gamma in wanted if gammas[0] < gamma < gammas[-1]]
+
+
+def _along(gammas: Sequence[float], across: Sequence[Station], free: FreeEnergy, wanted: Sequence[float]) -> Curve:
+    """Φ at the γ that are wanted."""
+    slopes, errors = [one.slope for one in across], [one.slope_stderr for one in across]
+    return along_gamma(gammas, slopes, errors, (free.phi, free.standard_error), wanted)
+
+
+def _potential(
+    gammas: Sequence[float],
+    across: Sequence[Station],
+    further: Sequence[Station],
+    free: FreeEnergy,
+    dim: int,
+    options: LocalEntropyOptions,
+) -> FranzParisi:
+    stations = [*across, *further]
+    stiffnesses = [one.node.gamma for one in stations]
+    phi = _along(gammas, across, free, stiffnesses)
+    squares = [one.draws.square for one in stations]
+    return franz_parisi(stiffnesses, squares, phi.phi.tolist(), phi.standard_error.tolist(), dim, options.distances)

@@ -1,0 +1,99 @@
+"""Whether the numbers can be believed, and what the reader has to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isfinite
+
+from landscape.neighbourhood.laplace import negative_part
+from landscape_local_entropy.diagnostics import LEAST_ESS, VIRIAL_ERROR, WORST_RHAT
+from landscape_local_entropy.measuring import LocalEntropy
+from landscape_local_entropy.options import LocalEntropyOptions
+from landscape_local_entropy.stations import Station
+
+__all__ = ["doubts", "remarks"]
+
+_DRIFT = 0.1  # of Φ, or of a nat where Φ is smaller: more than that is no minimum
+_ERRORS = 2.0  # standard errors
+_PERCENT = 0.01
+
+
+def doubts(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
+    """The reasons not to believe the numbers, the gravest first; none where they have converged."""
+    yield from _no_minimum(found, options)
+    samples = found.around.landscape.info.samples
+    if samples == 1:
+        yield f"there is one sample, of which no loss landscape is typical; {found.beta_words}"
+    yield from _unmixed(found)
+    if not found.sampled.done:
+        yield (
+            f"the budget of {options.max_gradients} gradients is spent: {found.sampled.reason}; "
+            "raise --local-entropy.max-gradients"
+        )
+    allowed = max(_PERCENT * abs(found.free.phi), _ERRORS * found.free.standard_error)
+    if found.free.quadrature_error > allowed:
+        yield (
+            f"half of the nodes in ln beta change phi by {found.free.quadrature_error:.2g}: raise --local-entropy.nodes"
+        )
+
+
+def _no_minimum(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
+    drift = found.parabola.drift(found.beta, options.gamma)
+    below = found.here.llc < -_ERRORS * found.here.llc_stderr or found.free.phi > _ERRORS * found.free.standard_error
+    if below or drift > _DRIFT * max(1.0, abs(found.free.phi)):
+        norm = float(found.parabola.gradient.norm())
+        yield (
+            f"{found.around.point.id} is not a minimum: its gradient has norm {norm:.2g}, which alone changes phi by "
+            f"{drift:.2g}; train it to the end, or lower beta"
+        )
+
+
+def _unmixed(found: LocalEntropy) -> Iterator[str]:
+    """The worst node by each of the three criteria."""
+    stations = found.stations
+    worst = max(stations, key=lambda one: one.rhat)
+    if worst.rhat > WORST_RHAT:
+        value = f"is {worst.rhat:.3g}" if isfinite(worst.rhat) else "has no value"
+        yield f"R-hat {value} at {worst.node}, above {WORST_RHAT}: raise --local-entropy.max-gradients"
+    fewest = min(stations, key=lambda one: one.ess)
+    if fewest.ess < LEAST_ESS:
+        yield (
+            f"effective sample size {fewest.ess:.0f} at {fewest.node}, below {LEAST_ESS:.0f}: "
+            "raise --local-entropy.max-gradients"
+        )
+    away = max(stations, key=lambda one: abs(one.virial - 1))
+    if abs(away.virial - 1) > VIRIAL_ERROR:
+        yield (
+            f"virial ratio {away.virial:.3f} (standard error {away.virial_stderr:.2g}) at {away.node}, want 1 to within "
+            f"{VIRIAL_ERROR}: {_virial_advice(away)}"
+        )
+
+
+def _virial_advice(away: Station) -> str:
+    if away.virial > 1 and away.draws.acceptance == 1:
+        return "lower --local-entropy.sgld-step"
+    return "raise --local-entropy.max-gradients"
+
+
+def remarks(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
+    """What the reader has to know, whatever the verdict."""
+    yield found.beta_words
+    yield from found.potential.messages
+    divergences = sum(one.draws.divergences for one in found.stations)
+    if divergences:
+        yield (
+            f"{divergences} proposals were not finite and were rejected: the loss overflows within reach, raise "
+            "--local-entropy.gamma"
+        )
+    norm = float(found.around.point.vector.norm())
+    if options.metric == "identity" and norm and found.here.r_rms > norm:
+        yield (
+            f"the neighbourhood reaches {found.here.r_rms:.2g}, further than the weights are long ({norm:.2g}): "
+            "raise --local-entropy.gamma"
+        )
+    number, share = negative_part(found.parabola.density, found.parabola.dim)
+    if share > _PERCENT:
+        yield (
+            f"about {number:.0f} eigenvalues of the Hessian are negative ({share:.0%} of the sum of their absolute "
+            "values): the Laplace value takes them for flat"
+        )
