@@ -10,12 +10,14 @@ from landscape.analysis import Context, Result
 from landscape.landscapes.protocol import Landscape
 from landscape.landscapes.solutions import Solutions
 from landscape.parameters import Point
-from landscape_local_entropy.counting import count, remarks as counting_remarks
-from landscape_local_entropy.dataset import dataset, summary
-from landscape_local_entropy.measuring import measure
+from landscape_local_entropy.counting import count
+from landscape_local_entropy.counting import remarks as counting_remarks
+from landscape_local_entropy.dataset import dataset, summary, volume_summary
+from landscape_local_entropy.measuring import LocalEntropy, measure
 from landscape_local_entropy.options import LocalEntropyOptions
 from landscape_local_entropy.sphere import measure_on_sphere
 from landscape_local_entropy.verdict import doubts, remarks
+from landscape_local_entropy.volume import Volume, diagonal_stretch, hessian_stretch, star_volume
 
 __all__ = ["run"]
 
@@ -56,11 +58,24 @@ def _counted(landscape: Landscape, point: Point, solutions: Solutions) -> Result
 
 def _sampled(landscape: Landscape, point: Point, options: LocalEntropyOptions, context: Context) -> Result:
     found = measure(landscape, point, options, context)
+    volume = _volume(found, options, context)
     reasons = list(doubts(found, options))
+    unknown = volume.messages if volume is not None else ()
     return Result(
         data=dataset(found, options),
-        summary=summary(found, options),
-        converged=not reasons,
-        messages=(*reasons, *remarks(found, options)),
+        summary=summary(found, options) | volume_summary(volume),
+        converged=not (reasons or unknown),
+        messages=(*reasons, *unknown, *remarks(found, options)),
         budget_spent=not found.sampled.done,
     )
+
+
+def _volume(found: LocalEntropy, options: LocalEntropyOptions, context: Context) -> Volume | None:
+    """The star domain's volume, where it is asked for."""
+    if options.volume_loss is None:
+        return None
+    if options.volume_preconditioner == "hessian":
+        stretch = hessian_stretch(found.around)
+    else:
+        stretch = diagonal_stretch(found.around, found.parabola.diagonal)
+    return star_volume(found.around, options.volume_loss, stretch, options.rays, context.rng)

@@ -10,14 +10,13 @@ import xarray as xr
 
 from landscape.analysis import Context, Result
 from landscape.labels import joined, short_labels
+from landscape.neighbourhood.equal_loss import loss_warning
 
 __all__ = ["combine"]
 
 _SIGNS = {"phi": -1, "llc": 1, "laplace_phi": -1, "trace": 1, "eigenvalue_max": 1}
 """Which way each quantity points: +1 where small is flat."""
 _SAMPLED = ("phi", "llc")
-_AGREE = 0.1  # training losses that differ by less, relative to the larger, are compared
-_TINY = 1e-12  # losses that small are all zero
 _CLEAR = 2.0  # standard errors
 
 
@@ -33,12 +32,17 @@ def combine(results: Sequence[Result], *, context: Context) -> Result:
         return Result(_beside(results, ids), {"points": len(ids)}, all(result.converged for result in results))
     labels = list(short_labels(ids).values())
     ranked = {name: _ranked(results, labels, name) for name in names}
-    loss = _loss_warning(results, labels)
-    messages = [*loss, *_unconverged(results, labels), *_separations(results, labels), *_disagreeing(ranked)]
+    warning = loss_warning([float(result.data.attrs["loss"]) for result in results], labels)
+    messages = [
+        *filter(None, [warning]),
+        *_unconverged(results, labels),
+        *_separations(results, labels),
+        *_disagreeing(ranked),
+    ]
     return Result(
         data=_table(results, ids, names),
         summary={"points": len(ids), **{f"flattest_by_{name}": order for name, order in ranked.items()}},
-        converged=not loss and all(result.converged for result in results),
+        converged=warning is None and all(result.converged for result in results),
         messages=tuple(messages),
     )
 
@@ -68,18 +72,6 @@ def _beside(results: Sequence[Result], ids: Sequence[str]) -> xr.Dataset:
         result.data[[name for name in result.data if result.data[name].dims == ("distance",)]] for result in results
     ]
     return xr.concat(parts, xr.Variable("point", list(ids)), join="outer", combine_attrs="drop")
-
-
-def _loss_warning(results: Sequence[Result], labels: Sequence[str]) -> list[str]:
-    losses = [float(result.data.attrs["loss"]) for result in results]
-    low, high = min(losses), max(losses)
-    if high - low <= _AGREE * max(abs(low), abs(high)) + _TINY:
-        return []
-    least, most = labels[losses.index(low)], labels[losses.index(high)]
-    return [
-        f"TRAINING LOSSES DIFFER: {low:.3g} at {least}, {high:.3g} at {most}: no measure of flatness compares minima but "
-        "at equal loss. Take checkpoints whose losses agree within 10 %"
-    ]
 
 
 def _unconverged(results: Sequence[Result], labels: Sequence[str]) -> list[str]:

@@ -13,8 +13,9 @@ from landscape_local_entropy.measuring import LocalEntropy
 from landscape_local_entropy.options import LocalEntropyOptions
 from landscape_local_entropy.osculating import Osculating
 from landscape_local_entropy.stations import Station
+from landscape_local_entropy.volume import Volume
 
-__all__ = ["dataset", "summary"]
+__all__ = ["dataset", "summary", "volume_summary"]
 
 Summary = dict[str, float | int | str | bool | list[Any]]
 
@@ -109,11 +110,11 @@ def summary(found: LocalEntropy, options: LocalEntropyOptions) -> Summary:
         "acceptance": min(one.draws.acceptance for one in stations),
         "virial": away.virial,
         "quadrature_error": found.free.quadrature_error,
-        **parabola_summary(found.parabola, found.beta, options),
+        **_parabola(found.parabola, found.beta, options),
     }
 
 
-def parabola_summary(parabola: Osculating, beta: float, options: LocalEntropyOptions) -> Summary:
+def _parabola(parabola: Osculating, beta: float, options: LocalEntropyOptions) -> Summary:
     """The baselines, which take no chains."""
     value, error = parabola.laplace(beta, options.gamma)
     trace, trace_error = parabola.trace
@@ -127,3 +128,13 @@ def parabola_summary(parabola: Osculating, beta: float, options: LocalEntropyOpt
         "metric": options.metric,
         "sampler": options.sampler,
     }
+
+
+def volume_summary(volume: Volume | None) -> Summary:
+    """The star domain's volume, as far as there is a conclusion."""
+    if volume is None:
+        return {}
+    known: Summary = {}
+    if volume.log_volume is not None and volume.standard_error is not None:
+        known = {"log_volume": volume.log_volume, "log_volume_stderr": volume.standard_error}
+    return known | {"volume_ess": volume.ess}

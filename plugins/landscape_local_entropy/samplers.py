@@ -98,7 +98,7 @@ class Hamiltonian:
     """Hamiltonian Monte Carlo, or with ``single`` steps MALA.
 
     The warm-up has two parts, each with a search for the step size; after each the duration of trajectories is
-    learnt: the time in which a velocity turns by a right angle, the median over chains. Both are then fixed. The number of steps varies
+    learnt (``decorrelation_times``). Both are then fixed. The number of steps varies
     from one transition to the next, by a factor between 1/2 and 3/2 that all chains share, so that no oscillation
     keeps returning to where it began. The factors are multiples of the golden ratio modulo 1: fixed in advance, so that
     every transition leaves the measure invariant, and evenly spread however few they are.
@@ -169,9 +169,8 @@ class Hamiltonian:
         tuned = Tuning(search.averaged, search.averaged)
         if not self.single:
             sizes = _rows(tuned.step_size, tilted, streams)
-            times, taken = hmc.turning_times(tilted, state, sizes, LONG, streams)
-            tuned = Tuning(tuned.step_size, _of_nodes(times, streams).quantile(0.5, dim=1))
-            gradients += _of_nodes(taken, streams).mean(dim=1)
+            times, taken = hmc.decorrelation_times(tilted, state, sizes, LONG, streams)
+            tuned, gradients = Tuning(tuned.step_size, times), gradients + taken
         return Warmed(state, tuned, torch.stack(rises, dim=1), gradients)
 
 

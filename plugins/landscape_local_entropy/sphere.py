@@ -101,7 +101,8 @@ def measure_on_sphere(landscape: Landscape, point: Point, options: LocalEntropyO
     centre = landscape.project(point.vector[None].to(landscape.device, landscape.dtype))
     threshold = float(landscape.energies(centre)[0]) + (options.volume_loss or 0.0)
     direction = centre[0].double().cpu()
-    energy, survey = sphere_energy(landscape, radius), _Survey(threshold, options, context)
+    resolution = 10 * sqrt(torch.finfo(landscape.dtype).eps)
+    energy, survey = sphere_energy(landscape, radius), _Survey(threshold, resolution, options, context)
     volume = survey.measure(energy, landscape.space.dim, options.particles, "volume")
     pole = direction / torch.linalg.vector_norm(direction)
     curve = _franz_parisi(survey, energy, pole, radius) if volume.converged else {}
@@ -121,6 +122,7 @@ class _Survey:
     """Splittings down to one threshold, on one budget."""
 
     threshold: float
+    resolution: float
     options: LocalEntropyOptions
     context: Context
     spent: int = 0
@@ -135,7 +137,16 @@ class _Survey:
             self.context.progress(done, self.options.max_gradients, f"{name}: loss {level:.3g}")
 
         rng, most = torch.Generator().manual_seed(seed), int((budget - self.spent) * share)
-        found = split(energy, dim, self.threshold, particles, rng, max_energies=most, report=report)
+        found = split(
+            energy,
+            dim,
+            self.threshold,
+            particles,
+            rng,
+            max_energies=most,
+            resolution=self.resolution,
+            report=report,
+        )
         self.spent += found.energies
         return found
 

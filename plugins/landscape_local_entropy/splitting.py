@@ -29,9 +29,6 @@ this correlation, matter least for the energy; what is left of it is in the stan
 FAMILIES = 30
 """Fewer in effect (1 / Σ f² for shares f) tell little of a variance: the survivors then found families of their own."""
 
-FROZEN = 1e-12
-"""An angle (radians) below which a rotation is rounding."""
-
 
 @dataclass(frozen=True, eq=False)
 class Splitting:
@@ -148,6 +145,7 @@ def split(
     rng: torch.Generator,
     *,
     max_energies: int,
+    resolution: float = 1e-7,
     report: Callable[[int, float], None] | None = None,
 ) -> Splitting:
     """ln of the fraction of the unit sphere in R^N where the energy is at most ``threshold``.
@@ -167,6 +165,9 @@ def split(
         N, at least 2.
     max_energies
         Work ends, unconverged, before more are evaluated.
+    resolution
+        An angle, in radians: work ends, unconverged, where the region is narrower. At a minimum energies are flat to
+        rounding within about the square root of the precision.
     report
         Told energies spent and the level after each level.
 
@@ -183,6 +184,7 @@ def split(
     if particles > max_energies:
         return descent.stopped(0, f"{max_energies} energies do not suffice for {particles} particles", True)
     swarm, level, spent, slowest = _scattered(energy, dim, particles, rng), inf, particles, 0.0
+    least = resolution / sqrt(dim)  # random steps in N dimensions are so much shorter than the region is wide
     while True:
         below = _next_level(swarm.energies, level, threshold)
         if below is None:
@@ -193,10 +195,11 @@ def split(
             report(spent, level)
         if level <= threshold:
             return descent.ended(spent, _doubt(slowest))
-        swarm = _moved(energy, _duplicated(survivors, particles, rng), level, rng, (max_energies - spent) // particles)
+        most = min((max_energies - spent) // particles, MOST_MOVES)
+        swarm = _moved(energy, _duplicated(survivors, particles, rng), level, rng, most, least)
         spent += swarm.moves * particles
-        if swarm.step < FROZEN:
-            return descent.stopped(spent, f"no particle can move at the loss {level:.6g}")
+        if swarm.step < least:
+            return descent.stopped(spent, f"particles cannot move by {least:.1e} at the loss {level:.6g}")
         if spent + particles > max_energies and swarm.correlation > CORRELATION:
             return descent.stopped(spent, f"{spent} energies led down to the loss {level:.6g}", True)
 
@@ -232,7 +235,9 @@ def _duplicated(survivors: _Particles, particles: int, rng: torch.Generator) -> 
     )
 
 
-def _moved(energy: Energy, start: _Particles, level: float, rng: torch.Generator, most: int) -> _Particles:
+def _moved(
+    energy: Energy, start: _Particles, level: float, rng: torch.Generator, most: int, least: float
+) -> _Particles:
     """Particles that have walked below the level until their positions tell little of where they started.
 
     A step is a rotation towards a random tangent direction by an angle from a symmetric density: its inverse is as
@@ -242,7 +247,7 @@ def _moved(energy: Energy, start: _Particles, level: float, rng: torch.Generator
     centre = start.positions.mean(dim=0)
     deviations = start.positions - centre
     x, energies, step, accepted, moves, correlation = start.positions, start.energies, start.step, 0.0, 0, 1.0
-    while moves < min(most, MOST_MOVES) and (moves < LEAST_MOVES or correlation > CORRELATION) and step >= FROZEN:
+    while moves < most and (moves < LEAST_MOVES or correlation > CORRELATION) and step >= least:
         proposed = _rotated(x, step, rng)
         found = _finite(energy(proposed))
         inside = found <= level
