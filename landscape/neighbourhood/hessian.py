@@ -102,9 +102,10 @@ def scaled_density(
 ) -> SpectralDensity:
     """The spectral density of the Hessian of ΔL(x) at x = 0, on the D coordinates that can move.
 
-    Exact, from the whole matrix, where D products are no more than ``num_probes`` times ``num_steps``. Else by Lanczos
-    quadrature with the largest eigenvalues deflated: as log determinants sum over few large eigenvalues and many small
-    ones, they would be most of the noise of the probes. Costs at most 1.5 ``num_probes`` ``num_steps`` products.
+    By Lanczos quadrature with the largest eigenvalues deflated: log determinants sum over few large eigenvalues and
+    many small ones, and the large ones would be most of the noise of the probes. (On an MLP of 1210 parameters it is 5
+    times smaller without them.) Costs at most 1.5 ``num_probes`` ``num_steps`` products; where D are no more, exact,
+    from the whole matrix.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def scaled_density(
     """
     if num_probes < 2:
         raise ValueError(f"want 2 probes or more, so that they tell an error, got {num_probes}")
-    if around.dim <= num_probes * num_steps:
+    if 2 * around.dim <= 3 * num_probes * num_steps:
         return whole_spectrum(torch.linalg.eigvalsh(dense_hessian(around, progress)), around.dim)
     operator, project = scaled_hessian(around), movable(around)
     probes = torch.randn(num_probes + 1, operator.dim, generator=rng, dtype=torch.float64).to(around.scales)

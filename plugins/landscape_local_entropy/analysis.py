@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import xarray as xr
 
 from landscape.analysis import Context, Result
 from landscape.landscapes.protocol import Landscape
@@ -12,8 +13,9 @@ from landscape.landscapes.solutions import Solutions
 from landscape.parameters import Point
 from landscape_local_entropy.counting import count
 from landscape_local_entropy.counting import remarks as counting_remarks
-from landscape_local_entropy.dataset import dataset, summary, volume_summary
-from landscape_local_entropy.measuring import LocalEntropy, measure
+from landscape_local_entropy.dataset import attributes, baselines, dataset, summary, volume_summary
+from landscape_local_entropy.draws import BudgetError
+from landscape_local_entropy.measuring import Ground, measure, survey
 from landscape_local_entropy.options import LocalEntropyOptions
 from landscape_local_entropy.sphere import measure_on_sphere
 from landscape_local_entropy.verdict import doubts, remarks
@@ -57,8 +59,12 @@ def _counted(landscape: Landscape, point: Point, solutions: Solutions) -> Result
 
 
 def _sampled(landscape: Landscape, point: Point, options: LocalEntropyOptions, context: Context) -> Result:
-    found = measure(landscape, point, options, context)
-    volume = _volume(found, options, context)
+    ground = survey(landscape, point, options, context)
+    try:
+        found = measure(ground, options, context)
+    except BudgetError as short:
+        return _without_chains(ground, options, short)
+    volume = _volume(found.ground, options, context)
     reasons = list(doubts(found, options))
     unknown = volume.messages if volume is not None else ()
     return Result(
@@ -70,12 +76,19 @@ def _sampled(landscape: Landscape, point: Point, options: LocalEntropyOptions, c
     )
 
 
-def _volume(found: LocalEntropy, options: LocalEntropyOptions, context: Context) -> Volume | None:
+def _without_chains(ground: Ground, options: LocalEntropyOptions, short: BudgetError) -> Result:
+    """The baselines, where the budget is too small for anything else."""
+    known = {"beta": ground.beta, "gamma": options.gamma, **baselines(ground, options)}
+    data = xr.Dataset(attrs=attributes(ground, options))
+    return Result(data, known, converged=False, messages=(str(short), ground.beta_words), budget_spent=True)
+
+
+def _volume(ground: Ground, options: LocalEntropyOptions, context: Context) -> Volume | None:
     """The star domain's volume, where it is asked for."""
     if options.volume_loss is None:
         return None
     if options.volume_preconditioner == "hessian":
-        stretch = hessian_stretch(found.around)
+        stretch = hessian_stretch(ground.around)
     else:
-        stretch = diagonal_stretch(found.around, found.parabola.diagonal)
-    return star_volume(found.around, options.volume_loss, stretch, options.rays, context.rng)
+        stretch = diagonal_stretch(ground.around, ground.parabola.diagonal)
+    return star_volume(ground.around, options.volume_loss, stretch, options.rays, context.rng)

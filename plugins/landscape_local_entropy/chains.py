@@ -14,7 +14,7 @@ from landscape.analysis import Context
 from landscape.curvature.memory import spare_bytes
 from landscape.errors import AnalysisError
 from landscape.neighbourhood.around import Neighbourhood
-from landscape_local_entropy.draws import Draws, Node
+from landscape_local_entropy.draws import BudgetError, Draws, Node
 from landscape_local_entropy.ledger import QUANTITIES, Ledger, restored, tensors
 from landscape_local_entropy.options import LocalEntropyOptions
 from landscape_local_entropy.samplers import Hamiltonian, Langevin, Sampler, Tuning
@@ -159,11 +159,11 @@ def _curtailed(
     needed = ceil(_spent(ledgers) + ahead + crowd.cost_of_draws(ledgers, every, ROUND))
     words = (
         f"a budget of {budget:g} gradients does not cover the warm-up and first draws of {len(ledgers)} nodes with "
-        f"{crowd.chains} chains each, which take about {needed}: raise --local-entropy.max_gradients, or lower "
+        f"{crowd.chains} chains each, which take about {needed}: raise --local-entropy.max-gradients, or lower "
         "--local-entropy.nodes or --local-entropy.chains"
     )
     if not part:
-        raise AnalysisError(words)
+        raise BudgetError(words)
     few, each = list(ledgers), crowd.cost_of_draws(ledgers, every, ROUND) / ROUND
     crowd.draw(few, every, max(FEWEST, min(ROUND, int((budget - _spent(ledgers)) / each))))
     return crowd.sampled(few, words)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from landscape_local_entropy.measuring import LocalEntropy
+from landscape_local_entropy.measuring import Ground, LocalEntropy
 from landscape_local_entropy.options import LocalEntropyOptions
-from landscape_local_entropy.osculating import Osculating
 from landscape_local_entropy.stations import Station
 from landscape_local_entropy.volume import Volume
 
-__all__ = ["dataset", "summary", "volume_summary"]
+__all__ = ["attributes", "baselines", "dataset", "summary", "volume_summary"]
 
 Summary = dict[str, float | int | str | bool | list[Any]]
 
@@ -38,7 +37,7 @@ _MOTION: dict[str, tuple[Callable[[Station], float], str, str]] = {
 def dataset(found: LocalEntropy, options: LocalEntropyOptions) -> xr.Dataset:
     """Curves against β and γ, the Franz-Parisi potential, the chains at the given β and γ."""
     gammas = [one.node.gamma for one in found.across]
-    laplace = [found.parabola.laplace(found.beta, gamma) for gamma in gammas]
+    laplace = [found.ground.parabola.laplace(found.ground.beta, gamma) for gamma in gammas]
     return xr.Dataset(
         {
             **{_of_beta(name): ("beta", *_column(found.ascent, *how)) for name, how in (_EVIDENCE | _MOTION).items()},
@@ -63,15 +62,20 @@ def dataset(found: LocalEntropy, options: LocalEntropyOptions) -> xr.Dataset:
             "distance": ("distance", found.potential.distances, _words("distance from the point", "metric unit")),
             "gamma": ("gamma", gammas, _words("stiffness of the reference", "1 / metric unit²")),
         },
-        attrs={
-            "beta": found.beta,
-            "gamma": options.gamma,
-            "metric": options.metric,
-            "sampler": options.sampler,
-            "dimension": found.around.dim,
-            "loss": found.around.energy,
-        },
+        attrs=attributes(found.ground, options),
     )
+
+
+def attributes(ground: Ground, options: LocalEntropyOptions) -> dict[str, float | int | str]:
+    """What all of a result was measured with."""
+    return {
+        "beta": ground.beta,
+        "gamma": options.gamma,
+        "metric": options.metric,
+        "sampler": options.sampler,
+        "dimension": ground.around.dim,
+        "loss": ground.around.energy,
+    }
 
 
 def _of_beta(name: str) -> str:
@@ -102,7 +106,7 @@ def summary(found: LocalEntropy, options: LocalEntropyOptions) -> Summary:
         "phi_stderr": found.free.standard_error,
         "llc": here.llc,
         "llc_stderr": here.llc_stderr,
-        "beta": found.beta,
+        "beta": found.ground.beta,
         "gamma": options.gamma,
         "r_rms": here.r_rms,
         **({"rhat": rhat} if isfinite(rhat) else {}),
@@ -110,21 +114,21 @@ def summary(found: LocalEntropy, options: LocalEntropyOptions) -> Summary:
         "acceptance": min(one.draws.acceptance for one in stations),
         "virial": away.virial,
         "quadrature_error": found.free.quadrature_error,
-        **_parabola(found.parabola, found.beta, options),
+        **baselines(found.ground, options),
     }
 
 
-def _parabola(parabola: Osculating, beta: float, options: LocalEntropyOptions) -> Summary:
-    """The baselines, which take no chains."""
-    value, error = parabola.laplace(beta, options.gamma)
-    trace, trace_error = parabola.trace
+def baselines(ground: Ground, options: LocalEntropyOptions) -> Summary:
+    """What takes no chains."""
+    value, error = ground.parabola.laplace(ground.beta, options.gamma)
+    trace, trace_error = ground.parabola.trace
     return {
         "laplace_phi": value,
         "laplace_phi_stderr": error,
         "trace": trace,
         "trace_stderr": trace_error,
-        "eigenvalue_max": parabola.eigenvalue_max,
-        "gradient_norm": float(parabola.gradient.norm()),
+        "eigenvalue_max": ground.parabola.eigenvalue_max,
+        "gradient_norm": float(ground.parabola.gradient.norm()),
         "metric": options.metric,
         "sampler": options.sampler,
     }

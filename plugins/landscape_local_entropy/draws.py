@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Draws", "Node"]
+from landscape.errors import AnalysisError
+
+__all__ = ["BudgetError", "Draws", "Node"]
+
+
+class BudgetError(AnalysisError):
+    """The budget does not cover the warm-up of the chains."""
 
 
 @dataclass(frozen=True)

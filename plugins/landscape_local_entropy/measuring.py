@@ -28,14 +28,14 @@ from landscape_local_entropy.options import LocalEntropyOptions
 from landscape_local_entropy.osculating import Osculating, osculating
 from landscape_local_entropy.stations import Station, station
 
-__all__ = ["LocalEntropy", "measure"]
+__all__ = ["Ground", "LocalEntropy", "measure", "survey"]
 
 _REFERENCE_DRAWS = 512
 
 
 @dataclass(frozen=True, eq=False)
-class LocalEntropy:
-    """What is known of the neighbourhood of a point.
+class Ground:
+    """What is known of the neighbourhood of a point before any chain runs.
 
     Attributes
     ----------
@@ -45,6 +45,22 @@ class LocalEntropy:
         β and where it comes from.
     parabola
         Gradient and Hessian at the point.
+    """
+
+    around: Neighbourhood
+    beta: float
+    beta_words: str
+    parabola: Osculating
+
+
+@dataclass(frozen=True, eq=False)
+class LocalEntropy:
+    """What the chains say of the neighbourhood of a point.
+
+    Attributes
+    ----------
+    ground
+        What was known before.
     sampled
         The chains.
     ascent
@@ -59,10 +75,7 @@ class LocalEntropy:
         The Franz-Parisi potential.
     """
 
-    around: Neighbourhood
-    beta: float
-    beta_words: str
-    parabola: Osculating
+    ground: Ground
     sampled: Sampled
     ascent: tuple[Station, ...]
     across: tuple[Station, ...]
@@ -81,14 +94,24 @@ class LocalEntropy:
         return self.ascent + tuple(one for one in self.across if one is not self.here)
 
 
-def measure(landscape: Landscape, point: Point, options: LocalEntropyOptions, context: Context) -> LocalEntropy:
-    """Φ and the LLC of a point from chains at all temperatures at once.
-
-    Costs the budget in gradients at most, besides 512 energies of the reference and the products of the parabola.
-    """
+def survey(landscape: Landscape, point: Point, options: LocalEntropyOptions, context: Context) -> Ground:
+    """The temperature, and the parabola that osculates the loss; see ``osculating``."""
     around = Neighbourhood.of(landscape, point, options.metric)
     beta, words = inverse_temperature(options.beta, landscape.info, "--local-entropy.beta")
-    parabola = osculating(around, context.rng, options.probes)
+    return Ground(around, beta, words, osculating(around, context.rng, options.probes))
+
+
+def measure(ground: Ground, options: LocalEntropyOptions, context: Context) -> LocalEntropy:
+    """Φ and the LLC of a point from chains at all temperatures at once.
+
+    Costs the budget in gradients at most, and 512 energies of the reference.
+
+    Raises
+    ------
+    BudgetError
+        If the budget does not cover the warm-up.
+    """
+    around, beta, parabola = ground.around, ground.beta, ground.parabola
     rises = reference_rises(around, options.gamma, _REFERENCE_DRAWS, context.rng)
     quadrature = Quadrature.between(lowest_beta(rises, beta), beta, options.nodes)
     gammas = gamma_nodes(options.gamma, options.gamma_span, options.gamma_nodes)
@@ -109,7 +132,7 @@ def measure(landscape: Landscape, point: Point, options: LocalEntropyOptions, co
     )  # fmt: skip
     curve = _along(gammas, across, free, gammas)
     potential = _potential(gammas, across, further, free, around.dim, options)
-    return LocalEntropy(around, beta, words, parabola, sampled, tuple(ascent), tuple(across), free, curve, potential)
+    return LocalEntropy(ground, sampled, tuple(ascent), tuple(across), free, curve, potential)
 
 
 def _for_distances(

@@ -90,7 +90,7 @@ def sgld_bias(density: SpectralDensity, dimension: int, beta: float, gamma: floa
     if float((step_size * stiffness[counted]).max()) >= 4:
         raise AnalysisError(
             f"steps of {step_size:.3g} diverge where the curvature is {float(stiffness[counted].max()):.3g}; "
-            "lower --local-entropy.sgld_step"
+            "lower --local-entropy.sgld-step"
         )
     excess = torch.where(counted, beta * density.nodes * step_size / (4 - step_size * stiffness), 0)
     return dimension / 2 * float((density.weights * excess).sum(dim=1).mean())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
-from landscape_local_entropy.draws import Draws, Node
 from landscape_local_entropy.diagnostics import Evidence, evidence_of, virial_of
+from landscape_local_entropy.draws import Draws, Node
 
 __all__ = ["Station", "station"]
 

@@ -21,9 +21,9 @@ _PERCENT = 0.01
 def doubts(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
     """The reasons not to believe the numbers, the gravest first; none where they have converged."""
     yield from _no_minimum(found, options)
-    samples = found.around.landscape.info.samples
+    samples = found.ground.around.landscape.info.samples
     if samples == 1:
-        yield f"there is one sample, of which no loss landscape is typical; {found.beta_words}"
+        yield f"there is one sample, of which no loss landscape is typical; {found.ground.beta_words}"
     yield from _unmixed(found)
     if not found.sampled.done:
         yield (
@@ -38,12 +38,12 @@ def doubts(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
 
 
 def _no_minimum(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
-    drift = found.parabola.drift(found.beta, options.gamma)
+    drift = found.ground.parabola.drift(found.ground.beta, options.gamma)
     below = found.here.llc < -_ERRORS * found.here.llc_stderr or found.free.phi > _ERRORS * found.free.standard_error
     if below or drift > _DRIFT * max(1.0, abs(found.free.phi)):
-        norm = float(found.parabola.gradient.norm())
+        norm = float(found.ground.parabola.gradient.norm())
         yield (
-            f"{found.around.point.id} is not a minimum: its gradient has norm {norm:.2g}, which alone changes phi by "
+            f"{found.ground.around.point.id} is not a minimum: its gradient has norm {norm:.2g}, which alone changes phi by "
             f"{drift:.2g}; train it to the end, or lower beta"
         )
 
@@ -77,7 +77,7 @@ def _virial_advice(away: Station) -> str:
 
 def remarks(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
     """What the reader has to know, whatever the verdict."""
-    yield found.beta_words
+    yield found.ground.beta_words
     yield from found.potential.messages
     divergences = sum(one.draws.divergences for one in found.stations)
     if divergences:
@@ -85,13 +85,13 @@ def remarks(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
             f"{divergences} proposals were not finite and were rejected: the loss overflows within reach, raise "
             "--local-entropy.gamma"
         )
-    norm = float(found.around.point.vector.norm())
+    norm = float(found.ground.around.point.vector.norm())
     if options.metric == "identity" and norm and found.here.r_rms > norm:
         yield (
             f"the neighbourhood reaches {found.here.r_rms:.2g}, further than the weights are long ({norm:.2g}): "
             "raise --local-entropy.gamma"
         )
-    number, share = negative_part(found.parabola.density, found.parabola.dim)
+    number, share = negative_part(found.ground.parabola.density, found.ground.parabola.dim)
     if share > _PERCENT:
         yield (
             f"about {number:.0f} eigenvalues of the Hessian are negative ({share:.0%} of the sum of their absolute "

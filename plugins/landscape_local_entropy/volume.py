@@ -198,6 +198,6 @@ def _unbounded(num_open: int, num_rays: int, epsilon: float) -> str:
 
 def _too_few(ess: float, num_rays: int) -> str:
     return (
-        f"volume: the estimate rests on {ess:.1f} of {num_rays} rays, and nothing is concluded below {LEAST_ESS:g}; "
-        "take --local-entropy.volume-preconditioner hessian, a smaller volume-loss or more rays"
+        f"volume: the estimate rests on {ess:.1f} of {num_rays} rays, and nothing is concluded below {LEAST_ESS:g}: "
+        "take --local-entropy.volume-preconditioner hessian, or phi where that is not enough"
     )

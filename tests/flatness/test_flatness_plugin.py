@@ -153,6 +153,16 @@ def test_what_is_not_finite_is_left_out():
     assert all(math.isfinite(value) for value in result.summary.values())
 
 
+def test_a_number_that_overflows_is_left_out(rng):
+    far = torch.full((4,), 1e200, dtype=torch.float64)  # where no perturbation is felt
+    result = analysed(*quadratic(symmetric(4, rng), torch.zeros_like(far), far))
+    assert not result.converged
+    assert "fisher_rao" not in result.summary
+    assert any("fisher_rao is inf" in line for line in result.messages)
+    assert result.summary["average_sharpness"] == result.summary["average_sharpness_stderr"] == 0
+    assert "eigenvalue_max" in result.summary
+
+
 def test_an_unbracketed_sigma_is_said(rng):
     landscape, point = relu_classifier(rng)
     result = analysed(landscape, point, replace(QUICK, error_rise=0.99))
@@ -192,6 +202,12 @@ def test_a_curved_space_is_refused():
     name, vector = next(iter(system.points.items()))
     with pytest.raises(UsageError, match="not a flat space"):
         analysed(landscape, Point(vector, id=name))
+
+
+def test_a_discrete_space_is_refused():
+    landscape = replace(formula(lambda x: x.sum(), 5), projection=torch.sign)
+    with pytest.raises(UsageError, match="not a flat space"):
+        analysed(landscape, Point(torch.ones(5).double(), id="s"))
 
 
 def test_the_offer_names_functions_that_exist():

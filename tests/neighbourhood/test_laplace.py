@@ -122,8 +122,8 @@ def test_errors_over_probes_are_what_they_say():
     wanted = -float(np.log1p(100 * np.array(spectrum)).sum()) / 2
     scores, errors = [], []
     for seed in range(40):
-        density = scaled_density(bowl, torch.Generator().manual_seed(seed), num_probes=10, num_steps=14)
-        assert density.num_products < 1.5 * 140
+        density = scaled_density(bowl, torch.Generator().manual_seed(seed), num_probes=10, num_steps=9)
+        assert density.num_products <= 1.5 * 90
         phi, error = laplace(density, 150, 100.0, 1.0)
         scores.append((phi - wanted) / error)
         errors.append(error)
@@ -154,25 +154,23 @@ def test_negative_eigenvalues_count_as_flat_and_are_told(rng):
 
 
 def test_coordinates_that_cannot_move_are_left_out(rng):
-    """With each weight as its unit and two of them zero: D = 298, by the matrix and by Lanczos."""
+    """With each weight as its unit and every third of them zero: D = 200, by the matrix and by Lanczos."""
     vector = torch.rand(300, generator=rng, dtype=torch.float64) + 0.5
-    vector[[3, 77]] = 0
+    vector[::3] = 0
+    kept = vector > 0
     place = parabola(np.logspace(-3, 0, 300), vector, "weights")
     matrix = dense_hessian(parabola(np.logspace(-3, 0, 300)))
-    kept = vector > 0
     scaled = (vector * matrix * vector[:, None])[kept][:, kept]
     torch.testing.assert_close(dense_hessian(place), scaled, rtol=1e-12, atol=1e-14)
     wanted = -float(torch.log1p(10 * torch.linalg.eigvalsh(scaled)).sum()) / 2
     exact = scaled_density(place, rng, num_probes=16)
-    assert exact.nodes.shape == (2, 298)
+    assert exact.nodes.shape == (2, 200)
     assert laplace(exact, place.dim, 10.0, 1.0)[0] == pytest.approx(wanted, rel=1e-10)
-    probed = scaled_density(place, rng, num_probes=16, num_steps=18)
-    assert probed.num_products > 288
+    probed = scaled_density(place, rng, num_probes=12, num_steps=11)
+    assert 12 * 11 < probed.num_products <= 1.5 * 12 * 11
     phi, error = laplace(probed, place.dim, 10.0, 1.0)
     assert abs(phi - wanted) < 3 * error < 0.15 * abs(wanted)
-    image = movable(place)(torch.ones(1, 300, dtype=torch.float64))
-    assert image.sum() == 298
-    assert image[0, 3] == 0
+    torch.testing.assert_close(movable(place)(torch.ones(2, 300).double()), kept.double().expand(2, 300))
 
 
 def test_points_of_a_call_share_their_probes():
