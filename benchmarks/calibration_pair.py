@@ -1,8 +1,8 @@
 """Two nets of equal training loss, one good and one that had memorised random labels.
 
-Measures of flatness are judged by them: ``python benchmarks/calibration_pair.py FOLDER`` trains both in some seconds, says what
-is known of them and writes good.pt and memorised.pt, from which ``landscape analyze FOLDER/*.pt --trust``
-rebuilds everything.
+Measures of flatness are judged by them. ``python benchmarks/calibration_pair.py FOLDER`` trains both in some seconds,
+says what is known of them and writes good.pt and memorised.pt; from the same folder as before,
+``landscape analyze FOLDER/*.pt --trust --plugin local-entropy`` rebuilds everything.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -117,7 +118,7 @@ def calibration_pair(seed: int = 0, batch_size: int = SAMPLES) -> tuple[NetworkL
         good(seed), memorised(seed), data=digits_to_train, objective="cross_entropy", batch_size=batch_size
     )
     assert isinstance(scape, NetworkLandscape)
-    return scape, points
+    return scape, [replace(point, id=name) for point, name in zip(points, ("good", "memorised"), strict=True)]
 
 
 def main() -> None:

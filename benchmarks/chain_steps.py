@@ -1,4 +1,4 @@
-"""What one step of one Langevin chain costs: many of ours at once, a bare loop, and devinterp, on one net and its batches."""
+"""What a step of a Langevin chain costs, many of ours at once, in a bare loop, and in devinterp: one net, one batch."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class StepCosts:
 
     Attributes
     ----------
-    batch_size
-        Samples in a mini-batch, at most.
+    batch_size, dtype
+        Samples in a mini-batch, at most, and their precision.
     gradient
         Milliseconds of the unit: loss and backward pass of the bare model.
     bare
@@ -50,6 +50,7 @@ class StepCosts:
     """
 
     batch_size: int
+    dtype: str
     gradient: float
     bare: float
     ours: dict[int, float]
@@ -84,6 +85,7 @@ def step_costs(
     further = None if len(costs) == len(ways) else (costs[f"peer {5 * steps}"] - costs[f"peer {steps}"]) / (4 * steps)
     return StepCosts(
         batch_size,
+        str(dtype).removeprefix("torch."),
         1e3 * median_seconds(gradient, CPU, 200),
         costs["bare"] / steps,
         {chains: costs[str(chains)] / (chains * steps) for chains in CHAINS},

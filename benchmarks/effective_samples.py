@@ -18,14 +18,14 @@ import landscape
 from landscape.analysis import Context, Unstored
 from landscape.neighbourhood.around import Neighbourhood
 
-__all__ = ["SAMPLERS", "Efficiency", "efficiency"]
+__all__ = ["SAMPLERS", "Efficiency", "efficiency", "langevin_per_sample"]
 
 NODE = Node(beta=1e3, gamma=1.0)
 BIAS = 0.01  # of the learning coefficient: the unadjusted sampler takes the step that errs by so much
 
 SAMPLERS = ("HMC, diagonal", "HMC", "MALA, diagonal", "MALA", "ULA")
-"""With the diagonal of the Hessian, by Hutchinson's estimator, as their mass matrix, or without. ULA is ``sgld`` on the full
-data at a step that makes its learning coefficient wrong by 1 %; the others are exact."""
+"""Their mass matrix is the diagonal of the Hessian, by Hutchinson's estimator, or the identity. ULA is ``sgld`` on the
+full data, at the step that makes its learning coefficient wrong by 1 %; the others are exact."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,31 @@ def efficiency(sampler: str, bowl: Bowl, budget: float) -> Efficiency:
         sgld_step=_step_of_bias(bowl) if kind == "ula" else 0.1,
         rtol=1e-6,  # so that only the budget ends it
     )
-    diagonal = osculating(around, torch.Generator().manual_seed(0), options.probes).diagonal if mass else None
+    diagonal = osculating(around, torch.Generator().manual_seed(0), options.probes).diagonal
+    given = diagonal if mass or kind == "ula" else None  # with which ULA only starts: without it, from far away
     watch = _WarmUp()
-    found = sample(around, [NODE], diagonal, options, Context(storage=watch), budget=budget)
+    found = sample(around, [NODE], given, options, Context(storage=watch), budget=budget)
     evidence = evidence_of(found.draws[0].rise)
     return Efficiency(
-        (found.gradients - watch.gradients) / evidence.ess,
+        (found.gradients - watch.gradients) / float(evidence.ess),
         watch.gradients,
-        evidence.ess,
+        float(evidence.ess),
         NODE.beta * evidence.mean,
         NODE.beta * evidence.standard_error,
     )
+
+
+def langevin_per_sample(bowl: Bowl) -> float:
+    """What ULA takes at that step, to all orders in it and without a chain.
+
+    In the bowl's own axes each coordinate is an autoregressive process of variance s = 1/(a(1 - εa/4)), a = βλ + γ,
+    whose square forgets by r = (1 - εa/2)² a step; the time of ΔL is the mean of (1 + r)/(1 - r), weighted by (λs)².
+    """
+    stiffness = NODE.beta * bowl.spectrum() + NODE.gamma
+    step = _step_of_bias(bowl) / stiffness.max()
+    weights = (bowl.spectrum() / (stiffness * (1 - step * stiffness / 4))).square()
+    forgets = (1 - step * stiffness / 2).square()
+    return float((weights * (1 + forgets) / (1 - forgets)).sum() / weights.sum())
 
 
 def _step_of_bias(bowl: Bowl) -> float:

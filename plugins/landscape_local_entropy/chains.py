@@ -246,7 +246,8 @@ class _Crowd:
     def draws(self, ledgers: Sequence[Ledger]) -> tuple[Draws, ...]:
         tuning = self._tuning(ledgers, range(len(ledgers)))
         steps = self.sampler.typical_steps(tuning).tolist()
-        return tuple(ledger.draws(number) for ledger, number in zip(ledgers, steps, strict=True))
+        behind = self.sampler.warm_up[-1]
+        return tuple(ledger.draws(number, behind) for ledger, number in zip(ledgers, steps, strict=True))
 
     def sampled(self, ledgers: Sequence[Ledger], reason: str) -> Sampled:
         positions = torch.stack([ledger.positions for ledger in ledgers])

@@ -114,6 +114,7 @@ def summary(found: LocalEntropy, options: LocalEntropyOptions) -> Summary:
         "acceptance": min(one.draws.acceptance for one in stations),
         "virial": away.virial,
         "quadrature_error": found.free.quadrature_error,
+        **({"step_bias": found.step_bias} if options.sampler == "sgld" else {}),
         **baselines(found.ground, options),
     }
 
@@ -128,7 +129,7 @@ def baselines(ground: Ground, options: LocalEntropyOptions) -> Summary:
         "trace": trace,
         "trace_stderr": trace_error,
         "eigenvalue_max": ground.parabola.eigenvalue_max,
-        "gradient_norm": float(ground.parabola.gradient.norm()),
+        "gradient_norm": ground.parabola.gradient_norm,
         "metric": options.metric,
         "sampler": options.sampler,
     }

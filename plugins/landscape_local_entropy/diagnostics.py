@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import inf, sqrt
 from typing import Any
 
-from arviz_stats.base import array_stats
+from arviz_stats.base import array_stats as _stats
 from jaxtyping import Float
 from torch import Tensor
 
-from landscape_local_entropy.draws import Draws
-from landscape_local_entropy.tilted import Node
+from landscape_local_entropy.draws import Draws, Node
+
 
 __all__ = ["LEAST_ESS", "VIRIAL_ERROR", "WORST_RHAT", "Evidence", "evidence_of", "virial_holds", "virial_of"]
 
@@ -19,6 +19,7 @@ WORST_RHAT = 1.05
 LEAST_ESS = 100.0
 VIRIAL_ERROR = 0.02
 FEWEST = 4  # draws of a chain: two for each half
+BURN_IN = 5.0  # autocorrelation times
 
 _AXES: Any = {"chain_axis": 0, "draw_axis": 1}
 
@@ -67,14 +68,29 @@ def evidence_of(draws: Float[Tensor, "chains draws"]) -> Evidence:
         return Evidence(mean, spread, inf, 0.0)
     between = float(values.mean(axis=1).var(ddof=1))
     pooled = (length - 1) / length * float(values.var(axis=1, ddof=1).mean()) + between
-    independent = array_stats.ess(values, method="mean", **_AXES)
-    error = sqrt(max(pooled / independent, between / chains))
+    error = sqrt(max(pooled / _independent(values), between / chains))
     return Evidence(
         mean,
         error,
-        float(array_stats.rhat(values, method="split", **_AXES)),
-        float(array_stats.ess(values, method="bulk", **_AXES)),
+        float(_stats.rhat(values, method="split", **_AXES)),
+        float(_stats.ess(values, method="bulk", **_AXES)),
     )
+
+
+def burn_in(quantities: Float[Tensor, "quantities chains draws"], behind: int) -> int:
+    """How many draws are still burn-in, so that it lasts five autocorrelation times of the slowest quantity.
+
+    Parameters
+    ----------
+    behind
+        Transitions at the same step size that came before these draws and are counted as burn-in already. At most half
+        of the draws are: chains that are slower than that have to go on.
+    """
+    chains, length = quantities.shape[1:]
+    if length < FEWEST:
+        return 0
+    least = min(_independent(draws.double().cpu().numpy()) for draws in quantities)
+    return int(min(max(0.0, BURN_IN * chains * length / least - behind), length // 2))
 
 
 def virial_of(draws: Draws, node: Node, dim: int) -> tuple[float, float]:
@@ -89,3 +105,8 @@ def virial_of(draws: Draws, node: Node, dim: int) -> tuple[float, float]:
 def virial_holds(ratio: float, standard_error: float) -> bool:
     """Whether the virial ratio is 1 to within 2 %, or to within three standard errors where those are larger."""
     return abs(ratio - 1) <= max(VIRIAL_ERROR, 3 * standard_error)
+
+
+def _independent(values: Any) -> float:
+    """ESS of the mean; 1 where nothing moves."""
+    return float(_stats.ess(values, method="mean", **_AXES)) if values.std(axis=1).any() else 1.0

@@ -19,7 +19,7 @@ __all__ = [
     "trajectory",
 ]
 
-FALLEN = 0.3
+FALLEN = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def leapfrog(
 def decorrelation_times(
     tilted: Tilted, state: State, step_size: Float[Tensor, " R"], most: int, streams: Streams
 ) -> tuple[Float[Tensor, " N"], Int[Tensor, " N"]]:
-    """For each node the time in which the pull of a trajectory's start, c(t) = ⟨∇ΔL(x_0)·x_t⟩, falls to .3 c(0).
+    """For each node the time in which the pull of a trajectory's start, c(t) = ⟨∇ΔL(x_0)·x_t⟩, falls to .2 c(0).
 
     On a Gaussian whose frequencies in the units of M are ω_i, c(t) = Σ_i βλ_i/(βλ_i + γ) cos(ω_i t): each direction counts
     by what it adds to the learning coefficient. Trajectories of this length, varied by half, cost at most 1.25 times what

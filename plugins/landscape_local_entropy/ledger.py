@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from landscape_local_entropy.diagnostics import burn_in
 from landscape_local_entropy.draws import Draws
 
 __all__ = ["QUANTITIES", "Ledger", "restored", "tensors"]
@@ -53,13 +54,21 @@ class Ledger:
         """Draws of a chain."""
         return self.trace.shape[2]
 
-    def draws(self, num_steps: int) -> Draws:
-        """What was measured."""
-        rise, pull, square, distance2, acceptance, divergent = self.trace
+    def draws(self, num_steps: int, behind: int) -> Draws:
+        """What was measured after the burn-in, to which the last ``behind`` transitions of the warm-up belong."""
+        first = burn_in(self.trace[: QUANTITIES.index("distance2")], behind)
+        rise, pull, square, distance2, acceptance, divergent = self.trace[:, :, first:]
         return Draws(
-            rise, pull, square, distance2, float(acceptance.mean()), int(divergent.sum()),
-            float(self.step_size), num_steps, self.warmup,
-        )  # fmt: skip
+            rise=rise,
+            pull=pull,
+            square=square,
+            distance2=distance2,
+            acceptance=float(acceptance.mean()),
+            divergences=int(divergent.sum()),
+            step_size=float(self.step_size),
+            num_steps=num_steps,
+            warmup=torch.cat([self.warmup, self.trace[0, :, :first]], dim=1),
+        )
 
 
 def tensors(ledgers: Sequence[Ledger]) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ from landscape_local_entropy.free_energy import (
 )
 from landscape_local_entropy.options import LocalEntropyOptions
 from landscape_local_entropy.osculating import Osculating, osculating
+from landscape_local_entropy.sgld import sgld_bias
 from landscape_local_entropy.stations import Station, station
 
 __all__ = ["Ground", "LocalEntropy", "measure", "survey"]
@@ -87,6 +88,13 @@ class LocalEntropy:
     def here(self) -> Station:
         """The station at the given β and γ."""
         return self.ascent[-1]
+
+    @property
+    def step_bias(self) -> float:
+        """By how much the step of unadjusted chains raises the LLC, if the loss is its parabola; see ``sgld_bias``."""
+        ground, node = self.ground, self.here.node
+        size = self.here.draws.step_size
+        return sgld_bias(ground.parabola.density, ground.around.dim, node.beta, node.gamma, size)
 
     @property
     def stations(self) -> tuple[Station, ...]:

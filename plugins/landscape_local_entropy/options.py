@@ -44,7 +44,8 @@ class LocalEntropyOptions:
     distances
         Further distances of the Franz-Parisi curve, in units of the metric, within those that gamma_span reaches.
     volume_loss
-        The volume where the loss has risen by at most this is measured along rays; by default it is not.
+        The volume where the loss has risen by at most this is measured along rays; by default it is not. On a sphere:
+        how far above the point's loss a solution may lie, by default not at all.
     volume_preconditioner
         How rays are stretched: hessian (full, dense) or diagonal.
     rays
@@ -71,7 +72,7 @@ class LocalEntropyOptions:
     volume_loss: float | None = None
     volume_preconditioner: Literal["hessian", "diagonal"] = "hessian"
     rays: int = 4000
-    particles: int = 1000
+    particles: int = 300
     max_gradients: int = 200_000
 
     def __post_init__(self) -> None:

@@ -49,6 +49,11 @@ class Osculating:
         return laplace(self.density, self.dim, beta, gamma)
 
     @property
+    def gradient_norm(self) -> float:
+        """|∇ΔL|."""
+        return float(torch.linalg.vector_norm(self.gradient, dtype=torch.float64))
+
+    @property
     def trace(self) -> tuple[float, float]:
         """The Hessian's trace and its standard error."""
         return spectral_sum(self.density, self.dim, lambda eigenvalues: eigenvalues)

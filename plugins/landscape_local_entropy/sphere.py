@@ -101,11 +101,12 @@ def measure_on_sphere(landscape: Landscape, point: Point, options: LocalEntropyO
     centre = landscape.project(point.vector[None].to(landscape.device, landscape.dtype))
     threshold = float(landscape.energies(centre)[0]) + (options.volume_loss or 0.0)
     direction = centre[0].double().cpu()
+    overlaps = _overlaps(options.distances, radius) if landscape.space.dim > 2 else []
     resolution = 10 * sqrt(torch.finfo(landscape.dtype).eps)
     energy, survey = sphere_energy(landscape, radius), _Survey(threshold, resolution, options, context)
     volume = survey.measure(energy, landscape.space.dim, options.particles, "volume")
     pole = direction / torch.linalg.vector_norm(direction)
-    curve = _franz_parisi(survey, energy, pole, radius) if volume.converged else {}
+    curve = _franz_parisi(survey, energy, pole, overlaps) if survey.reached(volume) else {}
     left_out = {overlap: found for overlap, found in curve.items() if not found.converged}
     kept = {overlap: found for overlap, found in curve.items() if found.converged}
     return Result(
@@ -150,6 +151,10 @@ class _Survey:
         self.spent += found.energies
         return found
 
+    def reached(self, found: Splitting) -> bool:
+        """Whether a splitting came down to the threshold."""
+        return len(found.thresholds) > 0 and float(found.thresholds[-1]) <= self.threshold
+
     def doubts(self, volume: Splitting) -> tuple[str, ...]:
         """What the reader has to know of the volume."""
         return tuple(f"log_volume: {text}; {self._advice(volume)}" for text in volume.messages)
@@ -162,7 +167,7 @@ class _Survey:
         return (f"no Franz-Parisi entropy at overlap {overlaps}: {nearest.messages[0]}; {self._advice(nearest)}",)
 
     def _advice(self, found: Splitting) -> str:
-        if found.log_fractions.numel() and float(found.thresholds[-1]) <= self.threshold:
+        if self.reached(found):
             return "believe it if another --seed agrees"
         now = self.options.max_gradients, self.options.volume_loss or 0.0
         raised = f"raise --local-entropy.max-gradients (now {now[0]}; an energy counts a third) or "
@@ -170,9 +175,10 @@ class _Survey:
         return (raised if found.budget_spent else "raise ") + higher
 
 
-def _franz_parisi(survey: _Survey, energy: Energy, pole: Float[Tensor, " N"], radius: float) -> dict[float, Splitting]:
+def _franz_parisi(
+    survey: _Survey, energy: Energy, pole: Float[Tensor, " N"], overlaps: list[float]
+) -> dict[float, Splitting]:
     """By overlap, nearest first: what the budget still holds is shared by those to come."""
-    overlaps = _overlaps(survey.options.distances, radius) if len(pole) > 2 else []
     particles = max(survey.options.particles // SHARE, 10)
     found = {}
     for index, overlap in enumerate(overlaps):

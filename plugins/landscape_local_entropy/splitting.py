@@ -106,12 +106,14 @@ class _Descent:
 
     def add(self, particles: _Particles, level: float) -> _Particles:
         """Go down to a level; the particles that survive."""
-        alive = particles.energies <= level
+        alive = particles.energies < level
+        # Below a level at one particle's own energy the others are spread as they should be, that one is not.
+        if level <= self.threshold or int((particles.energies == level).sum()) > 1 or not alive.any():
+            alive = particles.energies <= level
         total, left = len(alive), int(alive.sum())
-        own = level > self.threshold and int((particles.energies == level).sum()) == 1  # one particle's own energy
-        # A level at the k-th of n energies lies at k / (n + 1) on average, and the logarithm of that, as of a binomial
-        # k / n, has a bias of order 1 / n, which the halves remove.
-        self.log_fraction += log((left - 0.5 if own else left + 0.5) / (total + 0.5))
+        # To order 1 / n the k-th of n energies lies at (k - 1/2) / (n + 1/2) in the mean of the logarithm, with k - 1
+        # left, and a binomial k has its probability at (k + 1/2) / (n + 1/2).
+        self.log_fraction += log((left + 0.5) / (total + 0.5))
         families = particles.families[alive]
         together = float((torch.bincount(families).double() / left).square().sum())
         # where all survive, half a particle might not have

@@ -51,12 +51,13 @@ def shortfall(draws: Draws, node: Node, dim: int, wanted: float) -> Shortfall | 
     """What the chains of a node lack of what is aimed at; None if nothing."""
     if not draws.rise.numel():
         return Shortfall("no draws", inf)
-    rise, pull = evidence_of(draws.rise), evidence_of(draws.pull)
+    rise = evidence_of(draws.rise)
     ratio, uncertain = virial_of(draws, node, dim)
     error = node.beta * rise.standard_error
     found = [
         *_unmixed("ΔL", rise),
-        *_unmixed("x·∇ΔL", pull),
+        *_unmixed("x·∇ΔL", evidence_of(draws.pull)),
+        *_unmixed("|x|²", evidence_of(draws.square)),
         (
             error > wanted,
             (error / wanted) ** 2,

@@ -41,10 +41,10 @@ def _no_minimum(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[s
     drift = found.ground.parabola.drift(found.ground.beta, options.gamma)
     below = found.here.llc < -_ERRORS * found.here.llc_stderr or found.free.phi > _ERRORS * found.free.standard_error
     if below or drift > _DRIFT * max(1.0, abs(found.free.phi)):
-        norm = float(found.ground.parabola.gradient.norm())
         yield (
-            f"{found.ground.around.point.id} is not a minimum: its gradient has norm {norm:.2g}, which alone changes phi by "
-            f"{drift:.2g}; train it to the end, or lower beta"
+            f"{found.ground.around.point.id} is not a minimum: its gradient has norm "
+            f"{found.ground.parabola.gradient_norm:.2g}, which alone changes phi by {drift:.2g}; train it to the end, "
+            "or lower --local-entropy.beta"
         )
 
 
@@ -64,8 +64,8 @@ def _unmixed(found: LocalEntropy) -> Iterator[str]:
     away = max(stations, key=lambda one: abs(one.virial - 1))
     if abs(away.virial - 1) > VIRIAL_ERROR:
         yield (
-            f"virial ratio {away.virial:.3f} (standard error {away.virial_stderr:.2g}) at {away.node}, want 1 to within "
-            f"{VIRIAL_ERROR}: {_virial_advice(away)}"
+            f"virial ratio {away.virial:.3f} (standard error {away.virial_stderr:.2g}) at {away.node}, want 1 to "
+            f"within {VIRIAL_ERROR}: {_virial_advice(away)}"
         )
 
 
@@ -79,6 +79,11 @@ def remarks(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
     """What the reader has to know, whatever the verdict."""
     yield found.ground.beta_words
     yield from found.potential.messages
+    if options.sampler == "sgld":
+        yield (
+            f"sgld accepts every step: in a bowl steps of this size raise llc by {found.step_bias:.2g}, mini-batches "
+            "by more; lower --local-entropy.sgld-step, or take --local-entropy.sampler hmc"
+        )
     divergences = sum(one.draws.divergences for one in found.stations)
     if divergences:
         yield (
@@ -91,9 +96,9 @@ def remarks(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
             f"the neighbourhood reaches {found.here.r_rms:.2g}, further than the weights are long ({norm:.2g}): "
             "raise --local-entropy.gamma"
         )
-    number, share = negative_part(found.ground.parabola.density, found.ground.parabola.dim)
+    _, share = negative_part(found.ground.parabola.density, found.ground.parabola.dim)
     if share > _PERCENT:
         yield (
-            f"about {number:.0f} eigenvalues of the Hessian are negative ({share:.0%} of the sum of their absolute "
-            "values): the Laplace value takes them for flat"
+            f"the Hessian has negative eigenvalues, {share:.0%} of the sum of absolute values: the Laplace value takes "
+            "them for flat"
         )

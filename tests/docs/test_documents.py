@@ -15,7 +15,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "docs/results.md", "docs/plugins.md"]
-PLUGINS = [f"plugins/landscape_{name}/README.md" for name in ("finders", "hessian", "neb")]
+PLUGINS = [
+    f"plugins/landscape_{name}/README.md" for name in ("finders", "flatness", "hessian", "local_entropy", "neb", "zoo")
+]
 SETUP = ("make ", "pip install", "git clone", "cd ")
 """Commands of a shell outside the installed environment; the project's own checks run them."""
 
@@ -112,9 +114,21 @@ def test_every_path_finder_and_its_options_are_documented() -> None:
             assert f"`{name}`" in text, f"{name} of {finder.name} is not in the README of the path finders"
 
 
-def test_every_option_of_neb_is_documented() -> None:
-    from landscape_neb.options import NebOptions
+@pytest.mark.parametrize("plugin", ["flatness", "hessian", "local-entropy", "neb"])
+def test_every_option_is_documented(plugin: str) -> None:
+    from landscape.registry import registry
 
-    text = (ROOT / "plugins" / "landscape_neb" / "README.md").read_text()
-    for field in fields(NebOptions):
-        assert f"`{field.name}`" in text, f"{field.name} is not in the README of neb"
+    folder = f"landscape_{plugin.replace('-', '_')}"
+    text = (ROOT / "plugins" / folder / "README.md").read_text()
+    for field in fields(registry().analyses[plugin].options):
+        assert f"`{field.name}`" in text, f"{field.name} is not in the README of {plugin}"
+
+
+def test_every_reference_landscape_is_documented() -> None:
+    from landscape_zoo.opening import REFERENCES
+
+    zoo = (ROOT / "plugins" / "landscape_zoo" / "README.md").read_text()
+    commands = (ROOT / "docs" / "command-line.md").read_text()
+    for name in REFERENCES:
+        assert f"`{name}`" in zoo, f"{name} is not in the README of the zoo"
+        assert f"`zoo:{name}" in commands, f"{name} is not in docs/command-line.md"

@@ -23,7 +23,7 @@ from landscape.landscapes.objectives import cross_entropy
 from landscape.parameters import Point
 
 CPU = torch.device("cpu")
-QUICK = {"chains": 4, "gamma_nodes": 1, "nodes": 8, "rtol": 0.05}
+QUICK = {"chains": 4, "gamma_nodes": 1, "nodes": 4, "probes": 4, "rtol": 0.05, "max_gradients": 20_000}
 
 
 def measured(name, context=None, point=0, **options):
@@ -39,7 +39,7 @@ def plain(result):
 
 @pytest.fixture(scope="module")
 def bowl():
-    return measured("bowl?dim=20&condition=1e2", beta=1000.0, gamma=1.0, rtol=0.02, gamma_nodes=3, distances=(0.6,))
+    return measured("bowl?dim=20&condition=1e2", beta=1000.0, gamma=1.0, rtol=0.02, gamma_nodes=5, nodes=8, distances=(0.6,))
 
 
 EXACT = Bowl(dim=20, condition=1e2)
@@ -85,7 +85,7 @@ def test_singular_minima_have_their_coefficients(name):
     exact = Singular(powers=powers, kind="sum" if "sum" in name else "product").learning_coefficient(1000.0, 1.0)
     result = measured(name, beta=1000.0, gamma=1.0, **QUICK)
     assert abs(result.summary["llc"] - exact) < 4 * result.summary["llc_stderr"]
-    assert result.summary["llc_stderr"] < 0.06 * exact
+    assert result.summary["llc_stderr"] < 0.15 * exact
 
 
 def test_a_call_is_repeated_to_the_bit():
@@ -94,7 +94,7 @@ def test_a_call_is_repeated_to_the_bit():
 
 
 def test_a_budget_that_is_too_small_says_so():
-    result = measured("bowl?dim=50", beta=1000.0, gamma=1.0, max_gradients=5000)
+    result = measured("bowl?dim=50", beta=1000.0, gamma=1.0, gamma_nodes=1, max_gradients=12_000)
     assert not result.converged
     assert result.budget_spent
     assert "max-gradients" in result.messages[0]

@@ -181,5 +181,5 @@ def test_a_ring_is_a_sphere_at_an_overlap_with_its_pole(first, rng):
 
 
 def test_energies_are_taken_at_the_radius():
-    energy = sphere_energy(landscape(lambda x: x.square().sum() + x[0]), RADIUS)
+    energy = sphere_energy(landscape(lambda x: x.square().sum() + x[0], projection=lambda x: x), RADIUS)
     torch.testing.assert_close(energy(torch.eye(N, dtype=torch.float64))[:2], torch.tensor([N + RADIUS, N]).double())

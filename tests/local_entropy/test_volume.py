@@ -18,7 +18,7 @@ from landscape_local_entropy.volume import (
 from landscape_zoo.bowl import Bowl
 from torch import Tensor
 
-from landscape.errors import UsageError
+from landscape.errors import AnalysisError, UsageError
 from landscape.landscapes.analytic import AnalyticLandscape
 from landscape.landscapes.protocol import LandscapeInfo
 from landscape.neighbourhood.around import Neighbourhood
@@ -163,7 +163,9 @@ def test_radii_along_lines_that_are_no_power_law(name):
     energy, wanted = LINES[name]
     place = formula(lambda x: energy(x.abs().sum()), [0.0])
     rays = torch.tensor([[1.0], [-2.0]], dtype=torch.float64)
+    before = place.landscape.work.energies
     found = first_radii(place, rays, EPSILON, 1e-8)
+    assert place.landscape.work.energies - before <= 100  # of two rays; plain regula falsi takes up to 1358
     torch.testing.assert_close(found, wanted / torch.tensor([1.0, 2]).double(), rtol=1e-4, atol=0)
     at = torch.tensor(wanted).double()
     if torch.isfinite(energy(at * 1.001)) and name != "rises, falls, rises":
@@ -186,3 +188,10 @@ def test_too_many_dimensions_for_a_dense_matrix_are_refused():
         UsageError, match=r"2001 dimensions .* at most 2000 .* take --local-entropy.volume-preconditioner"
     ):
         hessian_stretch(place)
+
+
+@pytest.mark.parametrize("height", [1.0, torch.nan])
+def test_a_point_that_is_lower_than_all_around_it_is_refused(height):
+    place = formula(lambda x: torch.where(x.abs().sum() > 0, height, 0.0), [0.0, 0.0])
+    with pytest.raises(AnalysisError, match=r"more than 0.01 higher right beside point.* --dtype float64"):
+        star_volume(place, EPSILON, isotropic(place), 5, seeded(0))
