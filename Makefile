@@ -29,7 +29,8 @@ test: lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
 acceptance: install
-	$(BIN)/pytest benchmarks/test_acceptance.py benchmarks/test_acceptance_paths.py benchmarks/test_acceptance_modern.py
+	$(BIN)/pytest benchmarks/test_acceptance.py benchmarks/test_acceptance_paths.py benchmarks/test_acceptance_modern.py \
+		benchmarks/test_acceptance_entropy.py
 
 demo: install
 	$(BIN)/landscape demo

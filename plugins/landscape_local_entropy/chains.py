@@ -1,4 +1,4 @@
-"""Chains at all temperatures at once: warmed up, sampled in rounds until they have what is wanted, stored in between."""
+"""Chains at all temperatures at once: warmed up, sampled in rounds until they have what is wanted, and stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from landscape.analysis import Context
 from landscape.curvature.memory import spare_bytes
-from landscape.errors import AnalysisError
 from landscape.neighbourhood.around import Neighbourhood
 from landscape_local_entropy.draws import BudgetError, Draws, Node
 from landscape_local_entropy.ledger import QUANTITIES, Ledger, restored, tensors
@@ -79,9 +78,10 @@ def sample(
 
     Raises
     ------
+    BudgetError
+        If the budget does not cover the warm-up of chains that mix well.
     AnalysisError
-        If the budget does not cover the warm-up of chains that mix well, or loss and gradient are not finite next to the
-        point.
+        If loss and gradient are not finite next to the point.
     """
     crowd = _Crowd(around, tuple(nodes), diagonal, options.chains, _sampler(around, options))
     ledgers = _begun(crowd, context)

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from landscape_local_entropy.draws import Draws, Node
 
-
-__all__ = ["LEAST_ESS", "VIRIAL_ERROR", "WORST_RHAT", "Evidence", "evidence_of", "virial_holds", "virial_of"]
+__all__ = ["LEAST_ESS", "VIRIAL_ERROR", "WORST_RHAT", "Evidence", "evidence_of", "virial_of"]
 
 WORST_RHAT = 1.05
 LEAST_ESS = 100.0
@@ -100,11 +99,6 @@ def virial_of(draws: Draws, node: Node, dim: int) -> tuple[float, float]:
     """
     found = evidence_of((node.beta * draws.pull + node.gamma * draws.square) / dim)
     return found.mean, found.standard_error
-
-
-def virial_holds(ratio: float, standard_error: float) -> bool:
-    """Whether the virial ratio is 1 to within 2 %, or to within three standard errors where those are larger."""
-    return abs(ratio - 1) <= max(VIRIAL_ERROR, 3 * standard_error)
 
 
 def _independent(values: Any) -> float:

@@ -81,7 +81,7 @@ def trajectory(
         On the CPU, each 1 or more.
     """
     rows, taken, ends, velocities, order = torch.arange(len(num_steps)), 0, [], [], []
-    for length in num_steps.unique().tolist():
+    for length in sorted(set(num_steps.tolist())):
         for _ in range(length - taken):
             state, velocity = leapfrog(tilted, state, velocity, step_size)
         ended, taken = num_steps[rows] == length, length
@@ -116,13 +116,15 @@ def decorrelation_times(
 ) -> tuple[Float[Tensor, " N"], Int[Tensor, " N"]]:
     """For each node the time in which the pull of a trajectory's start, c(t) = ⟨∇ΔL(x_0)·x_t⟩, falls to .2 c(0).
 
-    On a Gaussian whose frequencies in the units of M are ω_i, c(t) = Σ_i βλ_i/(βλ_i + γ) cos(ω_i t): each direction counts
-    by what it adds to the learning coefficient. Trajectories of this length, varied by half, cost at most 1.25 times what
-    the best length would for an effective sample of ΔL, on bowls of conditions 1 to 1e4 with a mass that fits or does
-    not; up to the U-turn of the position they cost three times as much, as that waits for the slowest directions.
+    On a Gaussian whose frequencies in the units of M are ω_i, c(t) = Σ_i βλ_i/(βλ_i + γ) cos(ω_i t): each direction
+    counts by what it adds to the learning coefficient. Trajectories of this length, varied by half, cost at most 1.25
+    times what the best length would for an effective sample of ΔL, on bowls of conditions 1 to 1e4 with a mass that
+    fits or does not; up to the U-turn of the position they cost three times as much, as that waits for the slowest
+    directions.
 
-    The mean is over the chains, less their mean positions. At most ``most`` steps are taken, a gradient for each step and
-    row; the second result is their number. Where c(0) is not positive the time is π/2, the quarter of a period of M.
+    The mean is over the chains, less their mean positions. At most ``most`` steps are taken, a gradient for each step
+    and row; the second result is their number. Where c(0) is not positive the time is π/2, the quarter of a period of
+    M.
     """
     chains, velocity, slope = streams.chains, tilted.thermal(streams), state.slope
     first = last = _pull(slope, state.x, chains)

@@ -28,8 +28,8 @@ def init(tilted: Tilted, x: Float[Tensor, "R P"]) -> State:
 def step(tilted: Tilted, state: State, step_size: Float[Tensor, " R"], streams: Streams) -> tuple[State, Info]:
     """One pass over the data: for each mini-batch x <- x - (ε/2)(β∇ΔL_b + γx) + √ε ξ, then ΔL and its gradient anew.
 
-    Each chain has its own order of the mini-batches. A row that would be no longer finite stays where it is, and that is
-    counted. Costs a gradient of the full data for the steps and one for the measurement; with one mini-batch the
+    Each chain has its own order of the mini-batches. A row that would be no longer finite stays where it is, and that
+    is counted. Costs a gradient of the full data for the steps and one for the measurement; with one mini-batch the
     measured gradient is that of the next step, and there is no further one.
 
     Source: Welling & Teh, Bayesian learning via stochastic gradient Langevin dynamics (2011), at a constant step.
@@ -49,7 +49,7 @@ def step(tilted: Tilted, state: State, step_size: Float[Tensor, " R"], streams: 
 def _slopes(around: Neighbourhood, x: Float[Tensor, "R P"], batches: Tensor) -> Float[Tensor, "R P"]:
     """∇ΔL of each row on its own mini-batch: a call for each batch that is met."""
     slopes = torch.empty_like(x)
-    for batch in batches.unique().tolist():
+    for batch in sorted(set(batches.tolist())):
         rows = (batches == batch).nonzero()[:, 0].to(x.device)
         slopes[rows] = around.slopes(x[rows], batch)[1]
     return slopes

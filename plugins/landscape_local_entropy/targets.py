@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from math import inf, log, sqrt
 
-from landscape_local_entropy.diagnostics import Evidence, evidence_of, virial_holds, virial_of
+from landscape_local_entropy.diagnostics import VIRIAL_ERROR, Evidence, evidence_of, virial_of
 from landscape_local_entropy.draws import Draws, Node
 
 __all__ = ["Shortfall", "shortfall", "wanted_errors"]
@@ -28,16 +28,16 @@ def wanted_errors(nodes: Sequence[Node], llc: Sequence[float], rtol: float) -> l
     """The standard error that each node's β⟨ΔL⟩ may have, so that Φ and the LLC are known to ``rtol`` of their values.
 
     Where several nodes share a γ they are the nodes of the integral Φ = -∫ LLC d ln β. Each of n may contribute
-    rtol |Φ| / √n to its error; a node counts by the width that it stands for (trapezoidal rule). The LLC itself is wanted
-    at the largest β of each γ.
+    rtol |Φ| / √n to its error; a node counts by the width that it stands for (trapezoidal rule). The LLC itself is
+    wanted at the largest β of each γ.
     """
     wanted = [0.0] * len(nodes)
     order = sorted(range(len(nodes)), key=lambda i: (nodes[i].gamma, nodes[i].beta))
     for _, group in groupby(order, key=lambda i: nodes[i].gamma):
         curve = list(group)
         logs = [log(nodes[i].beta) for i in curve]
-        edges = [logs[0], *((low + high) / 2 for low, high in zip(logs, logs[1:], strict=False)), logs[-1]]
-        widths = [high - low for low, high in zip(edges, edges[1:], strict=False)]
+        edges = [logs[0], *((low + high) / 2 for low, high in pairwise(logs)), logs[-1]]
+        widths = [high - low for low, high in pairwise(edges)]
         phi = sum(width * llc[i] for width, i in zip(widths, curve, strict=True))
         share = rtol * max(abs(phi), NEGLIGIBLE) / sqrt(len(curve))
         for i, width in zip(curve, widths, strict=True):
@@ -57,13 +57,16 @@ def shortfall(draws: Draws, node: Node, dim: int, wanted: float) -> Shortfall | 
     found = [
         *_unmixed("ΔL", rise),
         *_unmixed("x·∇ΔL", evidence_of(draws.pull)),
-        *_unmixed("|x|²", evidence_of(draws.square)),
         (
             error > wanted,
             (error / wanted) ** 2,
             f"standard error {error:.2g} of the learning coefficient (want {wanted:.2g})",
         ),
-        (not virial_holds(ratio, uncertain), 2.0, f"virial ratio {ratio:.3f} (want 1)"),
+        (
+            abs(ratio - 1) > VIRIAL_ERROR,
+            max(2.0, (2 * uncertain / VIRIAL_ERROR) ** 2),
+            f"virial ratio {ratio:.3f} (want 1 to within {VIRIAL_ERROR})",
+        ),
     ]
     lacking = [(times, words) for lacks, times, words in found if lacks]
     return Shortfall(", ".join(words for _, words in lacking), max(lacking)[0]) if lacking else None
