@@ -73,6 +73,7 @@ class AnalyticLandscape:
     def gradients(
         self, points: Float[Tensor, "K P"], batch: int | None = None
     ) -> tuple[Float[Tensor, " K"], Float[Tensor, "K P"]]:
+        self._refuse_discrete("gradient")
         self.work.gradients += len(points)
         gradients, energies = vmap(grad_and_value(self._energy))(points)
         return energies.double(), self.tangent(points, gradients)
@@ -81,12 +82,16 @@ class AnalyticLandscape:
         return None
 
     def hessian(self, point: Point) -> AnalyticHessian:
+        self._refuse_discrete("Hessian")
+        return AnalyticHessian(self, point.vector)
+
+    def _refuse_discrete(self, what: str) -> None:
+        """Derivatives between configurations would be zero, and a search that follows them would seem to converge."""
         if self.enumerate is not None:
             raise AnalysisError(
-                f"{self.info.name} lives on the vertices of a cube and has no Hessian: "
+                f"{self.info.name} lives on the vertices of a cube and has no {what}: "
                 "its solutions can be counted, by local-entropy"
             )
-        return AnalyticHessian(self, point.vector)
 
     def curvature(
         self,

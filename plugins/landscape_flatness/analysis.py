@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from landscape.analysis import Context, Result
 from landscape.errors import UsageError
 from landscape.landscapes.protocol import Landscape
+from landscape.neighbourhood.flat_space import is_flat
 from landscape.parameters import Point
 from landscape_flatness.dataset import dataset, summary
 from landscape_flatness.options import FlatnessOptions
@@ -41,9 +40,9 @@ def run(landscape: Landscape, points: Sequence[Point], options: FlatnessOptions,
 
 def _refuse_other_spaces(landscape: Landscape, point: Point) -> None:
     """Perturbed weights have to be weights."""
-    nearby = point.vector[None] * 1.25
-    if not torch.equal(landscape.project(nearby), nearby):
-        raise UsageError(
-            f"{landscape.info.name} is not a flat space, in which alone these measures are defined: take "
-            "--plugin local-entropy or --plugin hessian"
-        )
+    if is_flat(landscape, point):
+        return
+    instead = "--plugin local-entropy" + ("" if landscape.solutions() else " or --plugin hessian")
+    raise UsageError(
+        f"{landscape.info.name} is not a flat space, in which alone these measures are defined: take {instead}"
+    )

@@ -69,7 +69,8 @@ def combine(results: Sequence[Result], *, context: Context) -> Result:
     their random vectors, the error of a difference is smaller than that.
     """
     ids = [joined(result.points) for result in results]
-    labels = list(short_labels(ids).values())
+    shortened = short_labels(ids)
+    labels = [shortened[one] for one in ids]
     data = _table(results, ids)
     rows = [_row(data, str(name)) for name in data["measure"].values]
     data["rank"] = (("measure", "point"), np.array([ranks(row.values) for row in rows]), _RANK)

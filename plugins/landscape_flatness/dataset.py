@@ -27,8 +27,9 @@ def dataset(survey: Survey, dimension: int) -> xr.Dataset:
     attrs: dict[str, float | int] = {
         "loss": survey.loss,
         "dimension": dimension,
-        "gradient_norm": survey.gradient_norm,
     }
+    if survey.gradient_norm is not None:
+        attrs["gradient_norm"] = survey.gradient_norm
     if survey.error is not None:
         attrs["error"] = survey.error
     return xr.Dataset(variables, attrs=attrs)
@@ -96,7 +97,8 @@ def summary(survey: Survey, options: FlatnessOptions, info: LandscapeInfo) -> Su
         short[one.measure.name] = one.value
         if one.standard_error is not None:
             short[f"{one.measure.name}_stderr"] = one.standard_error
-    short["gradient_norm"] = survey.gradient_norm
+    if survey.gradient_norm is not None:
+        short["gradient_norm"] = survey.gradient_norm
     if "laplace_phi" in short:
         short["beta"] = inverse_temperature(options.beta, info, "--flatness.beta")[0]
         short["gamma"] = options.gamma

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 
 __all__ = ["FlatnessOptions"]
+
+SMALLEST, LARGEST = 1e-12, 1e12  # of lengths and temperatures: their squares are finite in float32
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class FlatnessOptions:
     def __post_init__(self) -> None:
         for name in ("sigma", "adaptive_sigma", "rho", "adaptive_rho", "error_rise", "beta", "gamma"):
             value = getattr(self, name)
-            if value is not None and not (isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be a positive number, got {value}")
+            if value is not None and not SMALLEST <= value <= LARGEST:
+                raise ValueError(f"{name} must be a positive number, from {SMALLEST:g} to {LARGEST:g}, got {value}")
         least = {"sigmas": 2, "draws": 4, "ascent_steps": 1, "probes": 2}
         for name, value in least.items():
             if getattr(self, name) < value:

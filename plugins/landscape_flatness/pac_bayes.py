@@ -29,7 +29,7 @@ PAC_BAYES_SIGMA = Measure(
     "largest standard deviation σ with E[error(w + σz)] - error(w) <= error_rise (Jiang et al. 2020)",
     invariant=False,
     flat="large",
-    units="weights",
+    units="weight",
 )
 PAC_BAYES_SIGMA_MAGNITUDE = Measure(
     "pac_bayes_sigma_magnitude",

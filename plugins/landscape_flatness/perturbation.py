@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import sqrt
 
 import torch
@@ -108,7 +108,8 @@ def average_sharpness(landscape: Landscape, point: Point, options: FlatnessOptio
     """
     spent = counted(landscape.work)
     around = Neighbourhood.of(landscape, point)
-    return _found(AVERAGE_SHARPNESS, mean_rises(around.rises, around, [options.sigma], options.draws, seed), spent())
+    rises = mean_rises(around.rises, around, [options.sigma], options.draws, seed)
+    return _found(AVERAGE_SHARPNESS, rises, spent(), "--flatness.sigma")
 
 
 def adaptive_average_sharpness(landscape: Landscape, point: Point, options: FlatnessOptions, seed: int) -> Found:
@@ -126,7 +127,7 @@ def adaptive_average_sharpness(landscape: Landscape, point: Point, options: Flat
     spent = counted(landscape.work)
     around = adaptive_neighbourhood(landscape, point)
     rises = mean_rises(around.rises, around, [options.adaptive_sigma], options.draws, seed)
-    return _found(ADAPTIVE_AVERAGE_SHARPNESS, rises, spent())
+    return _found(ADAPTIVE_AVERAGE_SHARPNESS, rises, spent(), "--flatness.adaptive-sigma")
 
 
 def local_energy(landscape: Landscape, point: Point, options: FlatnessOptions, seed: int) -> Found:
@@ -142,13 +143,7 @@ def local_energy(landscape: Landscape, point: Point, options: FlatnessOptions, s
     spent = counted(landscape.work)
     around = adaptive_neighbourhood(landscape, point)
     rises = mean_rises(error_rise(around), around, [options.adaptive_sigma], options.draws, seed)
-    found = _found(LOCAL_ENERGY, rises, spent())
-    if found.standard_error:
-        return found
-    quiet = (
-        "local_energy: no draw changed the error, so that its error bar means nothing: raise --flatness.adaptive-sigma"
-    )
-    return replace(found, messages=(quiet,))
+    return _found(LOCAL_ENERGY, rises, spent(), "--flatness.adaptive-sigma")
 
 
 def local_energy_curve(landscape: Landscape, point: Point, options: FlatnessOptions, seed: int) -> LocalEnergyCurve:
@@ -208,7 +203,8 @@ def mean_rises(rise: Rise, around: Neighbourhood, sigmas: Sequence[float], draws
     if not finite.all():
         failed = sigmas[int(finite.to(torch.int8).argmin())]
         raise AnalysisError(
-            f"the loss is not finite at perturbations of sigma {number(failed)}: lower --flatness.sigma"
+            f"the loss is not finite at perturbations of sigma {number(failed)}: lower --flatness.sigma, or for "
+            "adaptive measures --flatness.adaptive-sigma"
         )
     errors = pairs.std(dim=0) / sqrt(len(pairs))
     return Rises(torch.tensor(sigmas, dtype=torch.float64), pairs.mean(dim=0), errors)
@@ -231,6 +227,8 @@ def _normals(around: Neighbourhood, count: int, rng: torch.Generator) -> Iterato
         yield rows
 
 
-def _found(measure: Measure, rises: Rises, cost: Cost) -> Found:
-    """The measure of the first σ."""
-    return Found(measure, float(rises.values[0]), float(rises.standard_errors[0]), cost)
+def _found(measure: Measure, rises: Rises, cost: Cost, flag: str) -> Found:
+    """The measure of the first σ; says so where all draws gave the same."""
+    value, error = float(rises.values[0]), float(rises.standard_errors[0])
+    quiet = f"{measure.name}: no draw changed the {measure.units}, so that its error bar means nothing: raise {flag}"
+    return Found(measure, value, error, cost, () if error else (quiet,))

@@ -60,7 +60,7 @@ LAPLACE_PHI = Measure(
     "-½ Σ ln(1 + βλ/γ): log E exp(-β ΔL) over w + N(0, 1/γ), the loss taken for its parabola (MacKay 1992)",
     invariant=False,
     flat="large",
-    units="nats",
+    units="nat",
 )
 
 RTOL = 1e-4  # residuals, relative to the largest |λ|: the error of a value is of second order, unless two lie as close

@@ -91,7 +91,7 @@ class Survey:
     loss, error
         L(w), and the error rate where the objective knows one.
     gradient_norm
-        |∇L(w)|.
+        |∇L(w)|; None where it is not finite.
     found
         The measures, in the order of ``MEASURES``.
     failures
@@ -102,15 +102,15 @@ class Survey:
 
     loss: float
     error: float | None
-    gradient_norm: float
+    gradient_norm: float | None
     found: tuple[Found, ...]
     failures: tuple[Failure, ...]
     curve: LocalEnergyCurve | None
     layers: RelativeFlatness | None
 
-    def value(self, measure: Measure) -> float | None:
-        """That of a measure, if it was found."""
-        return next((found.value for found in self.found if found.measure is measure), None)
+    def named(self, measure: Measure) -> Found | None:
+        """What was found of a measure, if it was."""
+        return next((found for found in self.found if found.measure is measure), None)
 
 
 @dataclass(eq=False)
@@ -132,6 +132,15 @@ class _Attempts:
             self.failures.append(Failure(tuple(names), error))
             return None
 
+    def finite(self, found: Found | None) -> Found | None:
+        """A measure, unless it is no number to report."""
+        if found is None or (isfinite(found.value) and isfinite(found.standard_error or 0.0)):
+            return found
+        error = "" if isfinite(found.standard_error or 0.0) else f" ± {found.standard_error:.4g}"
+        reason = f"{found.measure.name} is {found.value:.4g}{error}: try --dtype float64, or smaller perturbations"
+        self.failures.append(Failure((found.measure.name,), AnalysisError(reason)))
+        return None
+
 
 def survey(landscape: Landscape, point: Point, options: FlatnessOptions, context: Context) -> Survey:
     """All measures at a point.
@@ -142,37 +151,44 @@ def survey(landscape: Landscape, point: Point, options: FlatnessOptions, context
     seed = context.seed
     around = Neighbourhood.of(landscape, point)
     hessian = cache(lambda: sound_hessian(landscape, point, seed))
-    attempts = _Attempts(context, total=len(PERTURBED) + 5)
+    attempts = _Attempts(context, total=len(PERTURBED) + 6)
     found = [
-        attempts.at([measure.name], lambda find=find: _finite(find(landscape, point, options, seed)))  # type: ignore[misc]
+        attempts.at([measure.name], lambda find=find: find(landscape, point, options, seed))  # type: ignore[misc]
         for measure, find in PERTURBED
     ]
     curve = attempts.at([CURVE], lambda: local_energy_curve(landscape, point, options, seed))
     spectral = attempts.at(
         [measure.name for measure in SPECTRAL],
-        lambda: [_finite(one) for one in spectrum(landscape, hessian(), options, seed)],
+        lambda: spectrum(landscape, hessian(), options, seed),
     )
     layers = attempts.at(
         [RELATIVE_FLATNESS.name], lambda: relative_flatness(landscape, hessian(), point, options.probes, seed)
     )
     found += spectral or []
     found.append(layers.found if layers else None)
-    found.append(attempts.at([FISHER_RAO.name], lambda: _finite(fisher_rao(landscape, hessian(), point))))
-    found.append(attempts.at([NORM.name], lambda: _finite(norm(point))))
+    found.append(attempts.at([FISHER_RAO.name], lambda: fisher_rao(landscape, hessian(), point)))
+    found.append(attempts.at([NORM.name], lambda: norm(point)))
     errors = landscape.errors(point.vector[None])
-    _, slopes = around.slopes(torch.zeros_like(point.vector)[None])
+    gradient_norm = attempts.at(["gradient_norm"], lambda: _gradient_norm(around))
+    sound = [one for one in map(attempts.finite, found) if one is not None]
     return Survey(
         loss=float(landscape.energies(point.vector[None])[0]),
         error=None if errors is None else float(errors[0]),
-        gradient_norm=float(torch.linalg.vector_norm(slopes, dtype=torch.float64)),
-        found=tuple(one for one in found if one is not None),
+        gradient_norm=gradient_norm,
+        found=tuple(sound),
         failures=tuple(attempts.failures),
         curve=curve,
         layers=layers,
     )
 
 
-def _finite(found: Found) -> Found:
-    if not isfinite(found.value) or not isfinite(found.standard_error or 0.0):
-        raise AnalysisError(f"{found.measure.name} is {found.value}: try --dtype float64, or smaller perturbations")
-    return found
+def _gradient_norm(around: Neighbourhood) -> float:
+    """|∇L(w)|. Costs a gradient."""
+    _, slopes = around.slopes(torch.zeros_like(around.point.vector)[None])
+    value = float(torch.linalg.vector_norm(slopes, dtype=torch.float64))
+    if not isfinite(value):
+        raise AnalysisError(
+            f"the gradient at {around.point.id} is not finite, so that no minimum can be told from a slope: look for "
+            "roots, logarithms or divisions at zero, or try --dtype float64"
+        )
+    return value

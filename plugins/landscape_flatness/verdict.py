@@ -12,13 +12,14 @@ from landscape_flatness.survey import Failure, Survey
 __all__ = ["doubts", "notes"]
 
 ROUNDING = 1e-6  # of the loss: what float32 makes of a zero
+CLEAR = 3.0  # standard errors
 
 
 def doubts(survey: Survey, options: FlatnessOptions) -> tuple[str, ...]:
     """Why the point's flatness is not to be relied on, the gravest first; nothing where it is."""
     found = (one.messages[0] for one in survey.found if not one.converged)
     failed = (failure for failure in survey.failures if not _does_not_apply(failure))
-    return tuple(dict.fromkeys([*_slope(survey, options), *found, *_left_out(failed)]))
+    return tuple(dict.fromkeys([*_slope(survey, options), *_descent(survey, options), *found, *_left_out(failed)]))
 
 
 def notes(survey: Survey) -> tuple[str, ...]:
@@ -35,12 +36,26 @@ def _does_not_apply(failure: Failure) -> bool:
 
 def _slope(survey: Survey, options: FlatnessOptions) -> Iterator[str]:
     """At a minimum what a perturbation σz changes is of second order, σ²/2 tr H; the slope changes it by ±σ|∇L|."""
-    average = survey.value(AVERAGE_SHARPNESS)
-    linear = options.sigma * survey.gradient_norm
-    if average is not None and linear > abs(average) + ROUNDING * abs(survey.loss):
+    average, norm = survey.named(AVERAGE_SHARPNESS), survey.gradient_norm
+    if average is None or norm is None:
+        return
+    linear = options.sigma * norm
+    if linear > abs(average.value) + ROUNDING * abs(survey.loss):
         yield (
-            f"not at a minimum: the slope changes the loss by ±{linear:.2g} (sigma |∇L|, |∇L| = "
-            f"{survey.gradient_norm:.2g}) at perturbations that raise it by {average:.2g} on average; train on"
+            f"not at a minimum: the slope changes the loss by ±{linear:.2g} (sigma |∇L|, |∇L| = {norm:.2g}) at "
+            f"perturbations that change it by {average.value:.2g} on average; train on"
+        )
+
+
+def _descent(survey: Survey, options: FlatnessOptions) -> Iterator[str]:
+    """No perturbation of a minimum lowers the loss."""
+    average = survey.named(AVERAGE_SHARPNESS)
+    if average is None or average.standard_error is None:
+        return
+    if average.value < -CLEAR * average.standard_error - ROUNDING * abs(survey.loss):
+        yield (
+            f"not at a minimum: perturbations of sigma {options.sigma:g} lower the loss by {-average.value:.2g} on "
+            f"average (standard error {average.standard_error:.2g}); train on"
         )
 
 

@@ -196,7 +196,8 @@ class _Crowd:
         """A part of the warm-up of all nodes."""
         for group in self._groups(range(len(ledgers))):
             tilted, x, tuning, streams = self._placed(ledgers, group)
-            state = tilted.at(x) if part else tilted.start(streams)
+            state, begun = (tilted.at(x), torch.ones(len(x))) if part else tilted.start(streams)
+            first = self._apart(begun)
             warmed = self.sampler.tune(tilted, state, tuning, part, streams)
             positions, rises = (self._apart(rows) for rows in (warmed.state.x, warmed.rises))
             for k, i in enumerate(group):
@@ -207,7 +208,7 @@ class _Crowd:
                     step_size=warmed.tuning.step_size[k],
                     duration=warmed.tuning.duration[k],
                     parts=ledgers[i].parts + 1,
-                    gradients=ledgers[i].gradients + self.chains * (1 + warmed.gradients[k]),
+                    gradients=ledgers[i].gradients + first[k].sum() + self.chains * warmed.gradients[k],
                     warmup=torch.cat([ledgers[i].warmup, rises[k]], dim=1),
                 )
 

@@ -16,7 +16,7 @@ __all__ = ["combine"]
 
 _SIGNS = {"phi": -1, "llc": 1, "laplace_phi": -1, "trace": 1, "eigenvalue_max": 1}
 """Which way each quantity points: +1 where small is flat."""
-_SAMPLED = ("phi", "llc")
+_SAMPLED = {"phi": "local entropy", "llc": "learning coefficient"}
 _CLEAR = 2.0  # standard errors
 
 
@@ -28,21 +28,23 @@ def combine(results: Sequence[Result], *, context: Context) -> Result:
     """
     ids = [joined(result.points) for result in results]
     names = [name for name in _SIGNS if all(name in result.summary for result in results)]
-    if "phi" not in names:
-        return Result(_beside(results, ids), {"points": len(ids)}, all(result.converged for result in results))
-    labels = list(short_labels(ids).values())
+    shortened = short_labels(ids)
+    labels = [shortened[one] for one in ids]
+    converged = all(result.converged for result in results)
+    if not names:
+        return Result(_beside(results, ids), {"points": len(ids)}, converged, tuple(_unconverged(results, labels)))
     ranked = {name: _ranked(results, labels, name) for name in names}
     warning = loss_warning([float(result.data.attrs["loss"]) for result in results], labels)
     messages = [
         *filter(None, [warning]),
         *_unconverged(results, labels),
-        *_separations(results, labels),
+        *_separations(results, labels, [name for name in names if name in _SAMPLED]),
         *_disagreeing(ranked),
     ]
     return Result(
         data=_table(results, ids, names),
         summary={"points": len(ids), **{f"flattest_by_{name}": order for name, order in ranked.items()}},
-        converged=warning is None and all(result.converged for result in results),
+        converged=warning is None and converged,
         messages=tuple(messages),
     )
 
@@ -79,13 +81,13 @@ def _unconverged(results: Sequence[Result], labels: Sequence[str]) -> list[str]:
     return [f"{', '.join(names)} did not converge: see there"] if names else []
 
 
-def _separations(results: Sequence[Result], labels: Sequence[str]) -> list[str]:
+def _separations(results: Sequence[Result], labels: Sequence[str], names: Sequence[str]) -> list[str]:
     """How clearly each minimum is flatter than the next."""
     lines = []
-    for name, word in (("phi", "local entropy"), ("llc", "learning coefficient")):
+    for name in names:
         order = sorted(zip(results, labels, strict=True), key=lambda pair: _SIGNS[name] * _number(pair[0], name))
         for (flat, first), (steep, second) in pairwise(order):
-            lines.append(f"by its {word} {first} is flatter than {second} by {_apart(flat, steep, name)}")
+            lines.append(f"by its {_SAMPLED[name]} {first} is flatter than {second} by {_apart(flat, steep, name)}")
     return lines
 
 
@@ -99,6 +101,8 @@ def _apart(first: Result, second: Result, name: str) -> str:
 def _disagreeing(ranked: dict[str, list[str]]) -> list[str]:
     """Which quantities of the Hessian order the minima otherwise than what was sampled."""
     sampled = [ranked[name] for name in _SAMPLED if name in ranked]
+    if not sampled:
+        return []
     if any(order != sampled[0] for order in sampled):
         return ["phi and llc order the points differently"]
     others = [name for name, order in ranked.items() if name not in _SAMPLED and order != sampled[0]]

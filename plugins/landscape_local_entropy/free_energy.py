@@ -38,7 +38,7 @@ class Quadrature:
     """Clenshaw-Curtis in ln β: nodes at the extrema of a Chebyshev polynomial, both ends among them.
 
     The curve LLC(ln β) of a bowl is a sum of logistic functions, analytic within π of the real axis, so that the error
-    falls geometrically with the number of nodes: 1e-7 of Φ with 16 intervals where 8 leave 1e-4 to 1e-3.
+    falls geometrically with the number of nodes: 1e-7 of Φ with 16 intervals where 8 leave up to 3e-4.
 
     Attributes
     ----------

@@ -106,7 +106,11 @@ def survey(landscape: Landscape, point: Point, options: LocalEntropyOptions, con
     """The temperature, and the parabola that osculates the loss; see ``osculating``."""
     around = Neighbourhood.of(landscape, point, options.metric)
     beta, words = inverse_temperature(options.beta, landscape.info, "--local-entropy.beta")
-    return Ground(around, beta, words, osculating(around, context.rng, options.probes))
+
+    def progress(products: int) -> None:
+        context.progress(0, options.max_gradients, f"{products} products with the Hessian")
+
+    return Ground(around, beta, words, osculating(around, context.rng, options.probes, progress))
 
 
 def measure(ground: Ground, options: LocalEntropyOptions, context: Context) -> LocalEntropy:

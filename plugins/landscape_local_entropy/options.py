@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal
 
 __all__ = ["LocalEntropyOptions"]
+
+SMALLEST, LARGEST = 1e-12, 1e12  # of lengths and temperatures: their squares are finite in float32
+MOST_NODES = 1024
 
 
 @dataclass(frozen=True)
@@ -78,17 +80,26 @@ class LocalEntropyOptions:
     def __post_init__(self) -> None:
         for name in ("beta", "gamma", "rtol", "sgld_step", "volume_loss"):
             value = getattr(self, name)
-            if value is not None and not (isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be a positive number, got {value}")
+            if value is not None and not SMALLEST <= value <= LARGEST:
+                raise ValueError(f"{name} must be a positive number, from {SMALLEST:g} to {LARGEST:g}, got {value}")
         least = {"gamma_nodes": 1, "probes": 2, "chains": 2, "nodes": 4, "rays": 2, "particles": 10, "max_gradients": 1}
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ValueError(f"{name} must be {value} or more, got {getattr(self, name)}")
-        if not (isfinite(self.gamma_span) and self.gamma_span > 1):
-            raise ValueError(f"gamma_span must be above 1, got {self.gamma_span}")
+        if max(self.nodes, self.gamma_nodes) > MOST_NODES:
+            found = f"{self.nodes} and {self.gamma_nodes}"
+            raise ValueError(f"nodes and gamma_nodes must be {MOST_NODES} or less, got {found}")
+        if not 1 < self.gamma_span <= LARGEST:
+            raise ValueError(f"gamma_span must be above 1, and {LARGEST:g} at most, got {self.gamma_span}")
         if self.gamma_nodes % 2 == 0:
             raise ValueError(f"gamma_nodes must be odd, so that gamma is one of them, got {self.gamma_nodes}")
+        if self.sgld_step >= 2:
+            raise ValueError(
+                f"sgld_step must be below 2: longer steps overshoot, and diverge at 4, got {self.sgld_step}"
+            )
         if self.nodes % 4:
             raise ValueError(f"nodes must be a multiple of 4, got {self.nodes}")
-        if not all(isfinite(r) and r > 0 for r in self.distances):
-            raise ValueError(f"distances must be positive numbers, got {self.distances}")
+        if not all(SMALLEST <= r <= LARGEST for r in self.distances):
+            raise ValueError(
+                f"distances must be positive numbers, from {SMALLEST:g} to {LARGEST:g}, got {self.distances}"
+            )

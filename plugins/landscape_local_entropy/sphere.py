@@ -99,7 +99,8 @@ def measure_on_sphere(landscape: Landscape, point: Point, options: LocalEntropyO
             f"{landscape.info.name} lives on a curved space that is no sphere around the origin: want a sphere"
         )
     centre = landscape.project(point.vector[None].to(landscape.device, landscape.dtype))
-    threshold = float(landscape.energies(centre)[0]) + (options.volume_loss or 0.0)
+    loss = float(landscape.energies(centre)[0])
+    threshold = loss + (options.volume_loss or 0.0)
     direction = centre[0].double().cpu()
     overlaps = _overlaps(options.distances, radius) if landscape.space.dim > 2 else []
     resolution = 10 * sqrt(torch.finfo(landscape.dtype).eps)
@@ -110,7 +111,7 @@ def measure_on_sphere(landscape: Landscape, point: Point, options: LocalEntropyO
     left_out = {overlap: found for overlap, found in curve.items() if not found.converged}
     kept = {overlap: found for overlap, found in curve.items() if found.converged}
     return Result(
-        _dataset(volume, kept, radius, landscape, options),
+        _dataset(volume, kept, radius, landscape, options).assign_attrs(loss=loss),
         _summary(volume, landscape.space.dim, threshold),
         converged=volume.converged and not left_out,
         messages=(*survey.doubts(volume), *survey.gaps(left_out)),
@@ -220,15 +221,15 @@ def _dataset(
     """The volume by level, the Franz-Parisi entropy by distance."""
     levels = [
         ("threshold", volume.thresholds, "loss at the level", "loss"),
-        ("log_fraction", volume.log_fractions, "ln of the fraction of the sphere at or below the level", "nats"),
-        ("log_fraction_stderr", volume.standard_errors, "its standard error", "nats"),
+        ("log_fraction", volume.log_fractions, "ln of the fraction of the sphere at or below the level", "nat"),
+        ("log_fraction_stderr", volume.standard_errors, "its standard error", "nat"),
         ("acceptance", volume.acceptances, "acceptance of the moves that led there", "1"),
         ("correlation", volume.correlations, "of positions before and after these moves", "1"),
     ]
     found = list(curve.values())
     distances = [
-        ("franz_parisi", [each.log_fraction for each in found], "ln of the fraction at this distance", "nats"),
-        ("franz_parisi_stderr", [each.standard_error for each in found], "its standard error", "nats"),
+        ("franz_parisi", [each.log_fraction for each in found], "ln of the fraction at this distance", "nat"),
+        ("franz_parisi_stderr", [each.standard_error for each in found], "its standard error", "nat"),
     ]
     units = {"long_name": "distance from the point", "units": "parameter"}
     overlap = {"long_name": "overlap with the point", "units": "1"}
@@ -247,6 +248,5 @@ def _dataset(
         "dimension": landscape.space.dim,
         "radius": radius,
         "particles": options.particles,
-        "loss": landscape.info.objective,
     }
     return xr.Dataset(variables, coordinates, attrs)

@@ -15,7 +15,8 @@ from landscape_local_entropy.draws import Node
 
 __all__ = ["State", "Streams", "Tilted", "joined"]
 
-HALVINGS = 20  # a start where the loss overflows is brought nearer to the point as often
+HALVINGS = 20  # a start from which no chain would come back is brought nearer to the point as often
+TYPICAL, SPREAD = 2.0, 10.0  # U of a start, in units of D and in nats: up to four times that of a bowl, and its scatter
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,14 @@ class State:
     def take(self, rows: Int[Tensor, " r"]) -> State:
         """Some of the rows."""
         return State(self.x[rows], self.rise[rows], self.slope[rows])
+
+    def replaced(self, rows: Int[Tensor, " r"], by: State) -> State:
+        """The state with some rows replaced."""
+        return State(
+            self.x.index_copy(0, rows, by.x),
+            self.rise.index_copy(0, rows, by.rise),
+            self.slope.index_copy(0, rows, by.slope),
+        )
 
     def where(self, kept: Tensor, other: State) -> State:
         """These rows where ``kept``, those of another state elsewhere."""
@@ -144,25 +153,32 @@ class Tilted:
         """Gaussian vectors of covariance 1/M: velocities, or starts that spread as widely as the measure seems to."""
         return streams.normal() * self.mass.rsqrt() * (self.around.scales > 0)
 
-    def start(self, streams: Streams) -> State:
-        """Dispersed chains; those that met numbers that are not finite start nearer to the point.
+    def start(self, streams: Streams) -> tuple[State, Int[Tensor, " R"]]:
+        """Dispersed chains, and the gradients that each took; see ``thermal``.
+
+        Those that met numbers that are not finite, or a potential far above that of a bowl (where it is D/2 on average),
+        start nearer to the point: from there no step size that suits the others would bring them back.
 
         Raises
         ------
         AnalysisError
-            If the loss or its gradient is not finite next to the point.
+            If loss or gradient are not finite next to the point.
         """
+        highest = TYPICAL * self.around.dim + SPREAD
         state = self.at(self.thermal(streams))
+        taken = torch.ones_like(state.rise).long()
         for _ in range(HALVINGS):
-            bad = ~(state.rise.isfinite() & state.slope.isfinite().all(dim=1))
-            if not bad.any():
-                return state
-            rows = bad.nonzero()[:, 0]
-            again = state.x.clone()
-            again[rows] /= 2
-            state = self.at(again)
+            finite = state.rise.isfinite() & state.slope.isfinite().all(dim=1)
+            rows = (~finite | (self.potential(state) > highest)).nonzero()[:, 0]
+            if not len(rows):
+                return state, taken
+            nearer = self.take(rows).at(state.x[rows] / 2)
+            taken[rows] += 1
+            state = state.replaced(rows, nearer)
+        if finite.all():
+            return state, taken
         raise AnalysisError(
-            f"{self.around.point.id}: {int(bad.sum())} of {len(bad)} chains cannot start, as loss or gradient are not "
-            "finite even next to the point; check the model there, or take --dtype float64 or a larger "
+            f"{self.around.point.id}: {int((~finite).sum())} of {len(finite)} chains cannot start, as loss or gradient "
+            "are not finite even next to the point; check the model there, or take --dtype float64 or a larger "
             "--local-entropy.gamma"
         )

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from landscape_zoo.quadratic import Quadratic
-from landscape_zoo.rotation import check_seed
+from landscape_zoo.rotation import check_rotation
 from landscape_zoo.system import System
 
 __all__ = ["Bowl"]
@@ -58,7 +58,7 @@ class Bowl:
             raise ValueError(f"dim must be at least 1, got {self.dim}")
         if not (isfinite(self.condition) and self.condition >= 1):
             raise ValueError(f"condition must be a number of at least 1, got {self.condition}")
-        check_seed(self.seed)
+        check_rotation(self.dim, self.seed)
 
     def spectrum(self) -> Float[Tensor, " P"]:
         """λ, the largest first, float64."""

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape_zoo.disorder import check_entries
 from landscape_zoo.network_system import NetworkSystem, two_layers, vectors
 from landscape_zoo.rotation import check_seed
 
@@ -46,6 +47,8 @@ class DeepLinearGauge:
             raise ValueError(f"units must be odd and at least 3, for a rotation to exchange them, got {self.units}")
         if self.inputs < 1 or self.outputs < 1:
             raise ValueError(f"inputs and outputs must be at least 1, got {self.inputs} and {self.outputs}")
+        numbers = self.units * (self.units + self.inputs + self.outputs) + self.inputs**2
+        check_entries(numbers, f"units={self.units}, inputs={self.inputs} and outputs={self.outputs}")
         check_seed(self.seed)
 
     def weights(self) -> tuple[Float[Tensor, "units inputs"], Float[Tensor, "outputs units"]]:

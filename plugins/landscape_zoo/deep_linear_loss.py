@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from landscape_zoo.disorder import check_entries
 from landscape_zoo.rotation import check_seed
 from landscape_zoo.system import System
 
@@ -58,6 +59,8 @@ class DeepLinear:
             raise ValueError(f"widths must be three or more (inputs, hidden, outputs), none below 1, got {self.widths}")
         if not 0 <= self.rank <= min(self.widths):
             raise ValueError(f"rank must be from 0 to {min(self.widths)} (the smallest width), got {self.rank}")
+        check_entries(sum(rows * columns for rows, columns in self.shapes), f"widths={self.widths}")
+        check_entries(self.widths[0] * self.widths[-1], f"widths={self.widths}")
         check_seed(self.seed)
 
     @property

@@ -12,13 +12,13 @@ from torch import Tensor
 __all__ = ["MAX_ENTRIES", "check_entries", "gaussian_orthogonal", "symmetric_couplings"]
 
 MAX_ENTRIES = 2**27
-"""How many random numbers a landscape may keep: 1 GiB of them in float64, and thrice that while they are made."""
+"""How many numbers a landscape may keep: 1 GiB of them in float64, and thrice that while they are made."""
 
 
 def check_entries(number: float, keys: str) -> None:
-    """Refuse disorder that takes too much memory; ``keys`` says what sets its size."""
+    """Refuse a landscape that takes too much memory; ``keys`` says what sets its size."""
     if number > MAX_ENTRIES:
-        raise ValueError(f"{keys} would take more than {MAX_ENTRIES} random numbers (1 GiB); take a smaller n")
+        raise ValueError(f"{keys} would take more than {MAX_ENTRIES} numbers (1 GiB); take a smaller one")
 
 
 def gaussian_orthogonal(n: int, rng: np.random.Generator) -> Float[Tensor, "N N"]:

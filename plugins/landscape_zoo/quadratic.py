@@ -8,7 +8,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from landscape_zoo.rotation import Rotation, check_seed
+from landscape_zoo.rotation import Rotation, check_rotation
 from landscape_zoo.system import System
 
 __all__ = ["Quadratic"]
@@ -40,7 +40,7 @@ class Quadratic:
             raise ValueError(f"eigenvalues must be finite numbers, at least one, got {self.eigenvalues}")
         if self.dim is not None and self.dim < len(self.eigenvalues):
             raise ValueError(f"dim must be at least {len(self.eigenvalues)} (the eigenvalues given), got {self.dim}")
-        check_seed(self.seed)
+        check_rotation(self.dim or len(self.eigenvalues), self.seed)
 
     def build(self, device: torch.device, dtype: torch.dtype) -> System:
         dim = self.dim or len(self.eigenvalues)

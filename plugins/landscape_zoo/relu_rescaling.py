@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from landscape_zoo.disorder import check_entries
 from landscape_zoo.network_system import NetworkSystem, two_layers, vectors
 from landscape_zoo.rotation import check_seed
 
@@ -49,6 +50,7 @@ class ReluRescaling:
             raise ValueError(f"alpha must be a positive number, got {self.alpha}")
         if self.units < 1 or self.samples < 1:
             raise ValueError(f"units and samples must be at least 1, got {self.units} and {self.samples}")
+        check_entries(INPUTS * max(self.units, self.samples), f"units={self.units} and samples={self.samples}")
         check_seed(self.seed)
 
     def weights(self) -> tuple[Float[Tensor, "units 3"], Float[Tensor, "2 units"], Float[Tensor, "samples 3"]]:

@@ -9,13 +9,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Rotation", "check_seed"]
+from landscape_zoo.disorder import check_entries
+
+__all__ = ["Rotation", "check_rotation", "check_seed"]
 
 
 def check_seed(seed: int | None) -> None:
     """Refuse what numpy takes no seed from."""
     if seed is not None and seed < 0:
         raise ValueError(f"seed must be 0 or more, got {seed}")
+
+
+def check_rotation(dim: int, seed: int | None) -> None:
+    """Refuse a seed that is none, and dimensions that memory does not hold: P numbers, P² where they are rotated."""
+    check_seed(seed)
+    if seed is None:
+        check_entries(dim, f"dim={dim}")
+    else:
+        check_entries(dim**2, f"dim={dim} with a seed, for a rotation,")
 
 
 @dataclass(frozen=True, eq=False)

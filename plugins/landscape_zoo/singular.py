@@ -17,6 +17,7 @@ from landscape_zoo.system import System
 
 __all__ = ["Singular"]
 
+LARGEST = 1000  # power
 DECAY = 45.0  # the contour integral is followed until its integrand has fallen to exp(-45)
 
 
@@ -42,7 +43,7 @@ class Singular:
     Attributes
     ----------
     powers
-        p_i, even.
+        p_i, even, from 2 to 1000.
     kind
         product or sum.
     """
@@ -51,8 +52,8 @@ class Singular:
     kind: Literal["product", "sum"] = "product"
 
     def __post_init__(self) -> None:
-        if not self.powers or any(power < 2 or power % 2 for power in self.powers):
-            raise ValueError(f"powers must be even numbers of at least 2, one or more, got {self.powers}")
+        if not self.powers or any(power not in range(2, LARGEST + 1, 2) for power in self.powers):
+            raise ValueError(f"powers must be even numbers from 2 to {LARGEST}, one or more, got {self.powers}")
 
     @property
     def threshold(self) -> float:

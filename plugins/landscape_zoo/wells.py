@@ -8,7 +8,7 @@ from math import pi
 import torch
 from torch import Tensor
 
-from landscape_zoo.rotation import Rotation, check_seed
+from landscape_zoo.rotation import Rotation, check_rotation
 from landscape_zoo.system import System
 
 __all__ = ["CurvyValley", "DoubleWell"]
@@ -61,7 +61,7 @@ class DoubleWell:
     def __post_init__(self) -> None:
         if self.dim < 2:
             raise ValueError(f"dim must be at least 2, got {self.dim}")
-        check_seed(self.seed)
+        check_rotation(self.dim, self.seed)
 
     def build(self, device: torch.device, dtype: torch.dtype) -> System:
         exact = Rotation.random(self.dim, self.seed)

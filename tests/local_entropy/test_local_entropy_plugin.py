@@ -23,7 +23,7 @@ from landscape.landscapes.objectives import cross_entropy
 from landscape.parameters import Point
 
 CPU = torch.device("cpu")
-QUICK = {"chains": 4, "gamma_nodes": 1, "nodes": 4, "probes": 4, "rtol": 0.05, "max_gradients": 20_000}
+QUICK = {"chains": 4, "gamma_nodes": 1, "nodes": 4, "probes": 4, "rtol": 0.05, "max_gradients": 6_000}
 
 
 def measured(name, context=None, point=0, **options):
@@ -85,9 +85,9 @@ def test_the_area_under_the_coefficient_is_the_entropy(bowl):
 def test_singular_minima_have_their_coefficients(name):
     powers = (2, 2) if "2,2" in name else (2, 4)
     exact = Singular(powers=powers, kind="sum" if "sum" in name else "product").learning_coefficient(1000.0, 1.0)
-    result = measured(name, beta=1000.0, gamma=1.0, **{**QUICK, "max_gradients": 60_000})
+    result = measured(name, beta=1000.0, gamma=1.0, **{**QUICK, "max_gradients": 40_000})
     assert abs(result.summary["llc"] - exact) < 4 * result.summary["llc_stderr"]
-    assert result.summary["llc_stderr"] < 0.15 * exact
+    assert result.summary["llc_stderr"] < 0.2 * exact
 
 
 def test_a_call_is_repeated_to_the_bit():

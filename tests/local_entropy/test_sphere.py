@@ -92,6 +92,7 @@ def test_the_franz_parisi_entropy_is_that_of_caps_of_one_dimension_less():
 def test_the_loss_may_rise():
     found = measured(volume_loss=0.5)
     assert found.summary["threshold"] == pytest.approx(-0.1, rel=1e-12)
+    assert found.data.attrs["loss"] == pytest.approx(-0.6, rel=1e-12)
     assert abs(found.summary["log_volume"] - fraction(N, 0.1)) < 4 * found.summary["log_volume_stderr"]
 
 

@@ -12,6 +12,7 @@ from landscape.landscapes.batches import Batches
 from landscape.landscapes.network import NetworkLandscape
 from landscape.landscapes.objectives import cross_entropy
 from landscape.neighbourhood.around import Neighbourhood
+from landscape.neighbourhood.flat_space import is_flat
 from landscape.neighbourhood.hessian import dense_hessian
 from landscape.neighbourhood.metric import METRICS, scales
 from landscape.parameters import ParameterSpace, Point
@@ -116,3 +117,12 @@ def test_a_point_has_no_step_to_its_neighbours_where_batch_norm_is_estimated_ane
     kept = around.scales > 0
     wanted = around.scales * recalibrated.matmat(units * around.scales)
     torch.testing.assert_close(dense_hessian(around), wanted[kept][:, kept], rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "flat"),
+    [("bowl", True), ("relu-rescaling", True), ("spherical-2-spin", False), ("binary-perceptron?n=5&alpha=0.2", False)],
+)
+def test_which_spaces_are_flat(name, flat):
+    landscape, points = open_zoo(name, device=torch.device("cpu"))
+    assert is_flat(landscape, points[0]) is flat

@@ -208,18 +208,18 @@ REFUSED = [
     ("quadratic?eigenvalues=1,2&dim=1", "dim must be at least 2"),
     ("spherical-2-spin?seed=none", "wanted a whole number"),
     ("spherical-2-spin?n=1", "n must be at least 2"),
-    ("spherical-2-spin?n=20000", "take a smaller n"),
+    ("spherical-2-spin?n=20000", "take a smaller one"),
     ("spherical-p-spin?p=1", "n and p must be at least 2, got n=100 and p=1"),
-    ("spherical-p-spin?n=600", "n=600 and p=3 would take more than 134217728 random numbers (1 GiB); take a smaller n"),
-    ("spherical-p-spin?n=2&p=1000000000000", "take a smaller n"),
+    ("spherical-p-spin?n=600", "n=600 and p=3 would take more than 134217728 numbers (1 GiB); take a smaller one"),
+    ("spherical-p-spin?n=2&p=1000000000000", "take a smaller one"),
     ("goe?n=1", "n must be at least 2"),
-    ("goe?n=20000", "take a smaller n"),
+    ("goe?n=20000", "take a smaller one"),
     ("goe?seed=-1", "seed must be 0 or more"),
     ("spiked-goe?theta=inf", "theta must be a finite number, got inf"),
     ("wishart?q=0", "q must be above 0 and at most n = 400"),
     ("wishart?q=nan", "q must be above 0"),
     ("wishart?n=10&q=11", "at most n = 10 (one sample), got 11"),
-    ("wishart?q=1e-320", "take a smaller n"),
+    ("wishart?q=1e-320", "take a smaller one"),
 ]
 
 
