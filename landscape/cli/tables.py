@@ -61,11 +61,10 @@ def print_results(shown: Mapping[str, Any], given: set[str]) -> None:
         laid_out = _beside if len(results) <= WIDE else _below
         console.print(laid_out(heading(analysis, size, sizes), results, console.width))
         for result in results:
-            mark = "" if result["converged"] else "not converged: "
+            style, mark = ("dim", "") if result["converged"] else ("yellow", "not converged: ")
             for message in [message for message in result["messages"] if message not in first]:
-                console.print(
-                    escape(f"  {_name(result)}: {mark}{message}"), style="dim" if result["converged"] else "yellow"
-                )
+                console.print(escape(f"  {_name(result)}: {mark}{message}"), style=style)
+                mark = ""  # the first line says why
     if shown["results"]:
         console.print(escape(f"stored in {shown['run']}   figures and a page of all: landscape report {shown['run']}"))
 

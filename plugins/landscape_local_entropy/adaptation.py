@@ -11,13 +11,13 @@ from torch import Tensor
 __all__ = ["DualAveraging"]
 
 SHRINKAGE, DELAY, DECAY = 0.2, 10.0, 0.75
-"""γ, t₀ and κ of the source, section 3.2.1, but γ = .2 instead of .05: that was for single chains and warm-ups of many
-hundreds. After tens of transitions of eight chains it leaves steps a fifth too short, .2 meets the acceptance to .03."""
+"""γ, t₀ and κ of the source, section 3.2.1, but γ = .2 instead of .05: that was for single chains and warm-ups of
+many hundreds. After tens of transitions of eight chains it leaves steps a fifth too short."""
 
 
 @dataclass(frozen=True, eq=False)
 class DualAveraging:
-    """Looks for the step sizes at which the mean acceptance is a target, float64 on the CPU, one for each node.
+    """Looks for the step sizes at which the acceptance is a target, float64 on the CPU, one for each node.
 
     Attributes
     ----------

@@ -13,13 +13,14 @@ from landscape_local_entropy.tilted import State, Streams, Tilted, joined
 
 __all__ = [
     "Info",
+    "decorrelation_times",
     "init",
     "leapfrog",
     "step",
     "trajectory",
 ]
 
-FALLEN = 0.2
+FALLEN = 0.2  # of its first value, where a trajectory is taken to have forgotten its start
 
 
 @dataclass(frozen=True, eq=False)

@@ -156,8 +156,8 @@ class Tilted:
     def start(self, streams: Streams) -> tuple[State, Int[Tensor, " R"]]:
         """Dispersed chains, and the gradients that each took; see ``thermal``.
 
-        Those that met numbers that are not finite, or a potential far above that of a bowl (where it is D/2 on average),
-        start nearer to the point: from there no step size that suits the others would bring them back.
+        Those that met numbers that are not finite, or a potential far above that of a bowl (D/2 on average), start
+        nearer to the point: from there no step size that suits the others would bring them back.
 
         Raises
         ------

@@ -15,6 +15,7 @@ __all__ = ["doubts", "remarks"]
 
 _DRIFT = 0.1  # of Φ, or of a nat where Φ is smaller: more than that is no minimum
 _ERRORS = 2.0  # standard errors
+_SCATTER = 3.0  # standard errors, of a difference that is mostly noise
 _PERCENT = 0.01
 _LONGER = "raise --local-entropy.max-gradients"
 _NEGLIGIBLE = 0.01  # nats: what rounding may make of a zero
@@ -36,7 +37,7 @@ def doubts(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
         reason = found.sampled.reason
         spent = f"the budget of {options.max_gradients} gradients is spent: {reason}; {_LONGER}"
         yield reason if _LONGER in reason else spent
-    allowed = max(_PERCENT * abs(found.free.phi), _ERRORS * found.free.standard_error, _NEGLIGIBLE)
+    allowed = max(_PERCENT * abs(found.free.phi), _SCATTER * found.free.standard_error, _NEGLIGIBLE)
     if found.free.quadrature_error > allowed:
         yield (
             f"half of the nodes in ln beta change phi by {found.free.quadrature_error:.2g}: raise --local-entropy.nodes"
@@ -92,16 +93,21 @@ def remarks(found: LocalEntropy, options: LocalEntropyOptions) -> Iterator[str]:
     """What the reader has to know, whatever the verdict."""
     yield found.ground.beta_words
     yield from found.potential.messages
+    if found.curve.quadrature_error > max(_PERCENT * abs(found.free.phi), _SCATTER * found.free.standard_error):
+        yield (
+            f"half of the nodes in ln gamma change phi along the curve by up to {found.curve.quadrature_error:.2g}: "
+            "raise --local-entropy.gamma-nodes"
+        )
     if options.sampler == "sgld":
         yield (
             f"sgld accepts every step: in a bowl steps of this size raise llc by {found.step_bias:.2g}, mini-batches "
             "by more; lower --local-entropy.sgld-step, or take --local-entropy.sampler hmc"
         )
     divergences = sum(one.draws.divergences for one in found.stations)
-    if divergences:
+    if divergences > _PERCENT * sum(one.draws.rise.numel() for one in found.stations):
         yield (
-            f"{divergences} proposals were not finite and were rejected: the loss overflows within reach, raise "
-            "--local-entropy.gamma"
+            f"{divergences} proposals were not finite and were rejected: the loss overflows within reach of the steps; "
+            "a larger --local-entropy.gamma keeps them nearer"
         )
     norm = float(found.ground.around.point.vector.norm())
     if options.metric == "identity" and norm and found.here.r_rms > norm:

@@ -84,7 +84,7 @@ def test_the_advice_on_a_loss_that_explodes_names_the_flag_that_helps(option):
 
 def test_where_there_is_no_hessian_none_is_recommended():
     landscape, points = open_zoo("binary-perceptron?n=5&alpha=0.6", device=CPU)
-    with pytest.raises(UsageError, match="take --plugin local-entropy$"):
+    with pytest.raises(UsageError, match=r"take --plugin local-entropy$"):
         run(landscape, points[:1], FlatnessOptions(), context=Context())
     with pytest.raises(AnalysisError, match="has no gradient"):
         landscape.gradients(points[0].vector[None])

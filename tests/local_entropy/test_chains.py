@@ -1,4 +1,4 @@
-"""Chains of several temperatures to their end: exact averages, honest verdicts, the same numbers after any interruption."""
+"""Chains of several temperatures to their end: exact averages, honest verdicts, the same numbers when interrupted."""
 
 from __future__ import annotations
 

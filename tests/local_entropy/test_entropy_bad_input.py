@@ -1,4 +1,4 @@
-"""Hostile options and budgets: what is wrong is said before any chain runs, and nothing is claimed of what rounding makes."""
+"""Hostile options and budgets: what is wrong is said before any chain runs, and rounding is no finding."""
 
 from __future__ import annotations
 
