@@ -35,6 +35,7 @@ def spent(result: Result) -> str:
 
 
 BUDGET = 1_000_000
+MANY = 128  # chains: in few dimensions an independent draw says little, and a gradient costs nothing
 
 
 @pytest.mark.parametrize("bowl", [Bowl(100), Bowl(1000), Bowl(100, seed=0), Bowl(1000, seed=0)], ids=str)
@@ -83,7 +84,7 @@ def test_singular_models(loss: str, beta: float, row: Row) -> None:
     model = SINGULAR[loss]
     powers = ",".join(map(str, model.powers))
     name = f"zoo:singular?powers={powers}&kind={model.kind}"
-    result = entropy_of(name, beta=beta, gamma=1.0, gamma_nodes=1, max_gradients=BUDGET)
+    result = entropy_of(name, beta=beta, gamma=1.0, gamma_nodes=1, nodes=8, chains=MANY, max_gradients=20 * BUDGET)
     exact, found = model.learning_coefficient(beta, 1.0), number(result, "llc")
     what = f"{loss}, β = {beta:g}: llc (exact {exact:.4f}; {spent(result)}{_verdict(result)})"
     row(what, "within 3 %", f"{found:.4f} ± {number(result, 'llc_stderr'):.4f}, {abs(found / exact - 1):.1%}")
@@ -97,7 +98,7 @@ def _verdict(result: Result) -> str:
 @pytest.mark.parametrize("beta", [1e3, 1e4])
 def test_deep_linear_net(beta: float, row: Row) -> None:
     name, model = "zoo:deep-linear?widths=3,2,3&rank=1", DeepLinear((3, 2, 3), 1)
-    result = entropy_of(name, beta=beta, gamma=1.0, gamma_nodes=1, max_gradients=BUDGET)
+    result = entropy_of(name, beta=beta, gamma=1.0, gamma_nodes=1, chains=MANY // 4, max_gradients=5 * BUDGET)
     found, error = number(result, "llc"), number(result, "llc_stderr")
     rng = torch.Generator().manual_seed(0)
     beside = model.sampled(beta, 1.0, 300_000 if beta < 1e4 else 3_000_000, rng)

@@ -31,8 +31,10 @@ class FlatnessOptions:
         Projected gradient steps of the worst cases, of each mini-batch (--batch-size) by itself.
     error_rise
         By how much the error may rise on average for PAC-Bayes' sigma.
-    beta, gamma
-        Inverse temperature and stiffness of the Laplace value; beta is n / ln n for n samples by default.
+    beta
+        Inverse temperature of the Laplace value. By default n / ln n for n samples, and 1 where there are no data.
+    gamma
+        Stiffness of its reference measure: without the loss each weight has variance 1 / gamma.
     probes
         Random vectors for trace, Frobenius norm, relative flatness and Laplace value.
     """

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
-from math import hypot, inf
+from itertools import combinations, pairwise
+from math import copysign, hypot, inf
 
 import xarray as xr
 
@@ -18,6 +18,7 @@ _SIGNS = {"phi": -1, "llc": 1, "laplace_phi": -1, "trace": 1, "eigenvalue_max": 
 """Which way each quantity points: +1 where small is flat."""
 _SAMPLED = {"phi": "local entropy", "llc": "learning coefficient"}
 _CLEAR = 2.0  # standard errors
+_SAME = 1e-4  # relative: what rounding and float32 leave of equal values
 
 
 def combine(results: Sequence[Result], *, context: Context) -> Result:
@@ -39,7 +40,7 @@ def combine(results: Sequence[Result], *, context: Context) -> Result:
         *filter(None, [warning]),
         *_unconverged(results, labels),
         *_separations(results, labels, [name for name in names if name in _SAMPLED]),
-        *_disagreeing(ranked),
+        *_disagreeing(results, names),
     ]
     return Result(
         data=_table(results, ids, names),
@@ -92,18 +93,30 @@ def _separations(results: Sequence[Result], labels: Sequence[str], names: Sequen
 
 
 def _apart(first: Result, second: Result, name: str) -> str:
-    gap = abs(_number(first, name) - _number(second, name))
-    error = hypot(_number(first, f"{name}_stderr"), _number(second, f"{name}_stderr"))
-    errors = gap / error if error else inf
+    gap, error = abs(_number(first, name) - _number(second, name)), _error(first, second, name)
+    errors = gap / error if error else inf if gap else 0.0
     return f"{gap:.3g}, {errors:.2g} standard errors" + ("" if errors > _CLEAR else ": no difference")
 
 
-def _disagreeing(ranked: dict[str, list[str]]) -> list[str]:
-    """Which quantities of the Hessian order the minima otherwise than what was sampled."""
-    sampled = [ranked[name] for name in _SAMPLED if name in ranked]
-    if not sampled:
-        return []
-    if any(order != sampled[0] for order in sampled):
-        return ["phi and llc order the points differently"]
-    others = [name for name, order in ranked.items() if name not in _SAMPLED and order != sampled[0]]
-    return [f"ordered otherwise by {', '.join(others)}"] if others else []
+def _error(first: Result, second: Result, name: str) -> float:
+    """The standard error of a difference; 0 of what is exact."""
+    return hypot(*(float(str(result.summary.get(f"{name}_stderr", 0.0))) for result in (first, second)))
+
+
+def _flatter(first: Result, second: Result, name: str) -> float:
+    """1 if the first of two points is clearly the flatter one, -1 if the second is, 0 where that is open."""
+    here, there = (_SIGNS[name] * _number(result, name) for result in (first, second))
+    open_ = max(_CLEAR * _error(first, second, name), _SAME * max(abs(here), abs(there)))
+    return copysign(1, there - here) if abs(there - here) > open_ else 0
+
+
+def _disagreeing(results: Sequence[Result], names: Sequence[str]) -> list[str]:
+    """Which quantities of the Hessian order two minima clearly otherwise than what was sampled."""
+    sampled = [name for name in names if name in _SAMPLED]
+    against: dict[str, None] = {}
+    for pair in combinations(results, 2):
+        signs = {_flatter(*pair, name) for name in sampled} - {0}
+        if len(signs) > 1:
+            return ["phi and llc order the points differently"]
+        against |= dict.fromkeys(name for name in names if -_flatter(*pair, name) in signs)
+    return [f"ordered otherwise by {', '.join(against)}"] if against else []

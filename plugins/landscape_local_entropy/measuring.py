@@ -151,8 +151,8 @@ def _for_distances(
     parabola: Osculating, beta: float, gammas: Sequence[float], options: LocalEntropyOptions
 ) -> list[float]:
     """Stiffnesses at which chains should be at home at the distances asked for, as far as the γ of the curve reach."""
-    wanted = [parabola.stiffness_at(distance, beta) for distance in options.distances]
-    return [gamma for gamma in wanted if gammas[0] < gamma < gammas[-1]]
+    wanted = (parabola.stiffness_at(distance, beta, gammas[0], gammas[-1]) for distance in options.distances)
+    return [gamma for gamma in wanted if gamma is not None]
 
 
 def _along(gammas: Sequence[float], across: Sequence[Station], free: FreeEnergy, wanted: Sequence[float]) -> Curve:

@@ -26,7 +26,6 @@ from landscape.neighbourhood.laplace import laplace, spectral_sum
 
 __all__ = ["Osculating", "osculating"]
 
-ROUNDING = 1e-6
 QUADRATURE_STEPS = 64  # of Lanczos, for each probe of the density
 
 
@@ -70,18 +69,15 @@ class Osculating:
         """The largest Ritz value."""
         return float(self.density.nodes[self.density.weights > 0].max())
 
-    def stiffness_at(self, distance: float, beta: float) -> float:
-        """γ at which the parabola's √⟨|x|²⟩ is a given distance: Σᵢ 1/(βλᵢ + γ) = r²."""
+    def stiffness_at(self, distance: float, beta: float, softest: float, stiffest: float) -> float | None:
+        """γ at which the parabola's √⟨|x|²⟩ is a given distance, Σᵢ 1/(βλᵢ + γ) = r²; None if not between the two."""
 
         def excess(log_gamma: float) -> float:
             square, _ = spectral_sum(self.density, self.dim, lambda e: 1 / (beta * e.clamp(min=0) + exp(log_gamma)))
             return square - distance**2
 
-        highest = log(self.dim / distance**2)  # where the loss adds no stiffness
-        lowest = highest - 1
-        while excess(lowest) < 0:
-            lowest -= 1
-        return exp(brentq(excess, lowest, highest + ROUNDING))
+        low, high = log(softest), log(stiffest)
+        return exp(brentq(excess, low, high)) if excess(low) > 0 > excess(high) else None
 
     def drift(self, beta: float, gamma: float) -> float:
         """By how much the gradient raises Φ, in nats: β²/2 gᵀ(βH + γ)⁻¹g with H's diagonal. 0 at a minimum."""

@@ -1,4 +1,4 @@
-"""Hostile options and budgets: what is wrong is said before any chain runs, and rounding is no finding."""
+"""Hostile options and budgets: what is wrong is said before any chain runs, and rounding is no evidence."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+import xarray as xr
 from landscape_local_entropy import analysis
+from landscape_local_entropy.comparison import combine
 from landscape_local_entropy.options import LARGEST, MOST_NODES, SMALLEST, LocalEntropyOptions
 from landscape_zoo.opening import open_zoo
 
-from landscape.analysis import Context
+from landscape.analysis import Context, Result
 from landscape.errors import AnalysisError, UsageError
 
 CPU = torch.device("cpu")
@@ -110,14 +112,52 @@ def test_a_constant_loss_has_no_r_hat_and_has_not_converged():
     assert plain(result)
 
 
-def test_a_budget_is_named_once():
-    result = measured("bowl?dim=20", beta=1000.0, gamma=1.0, max_gradients=1800)
-    (line,) = [line for line in result.messages if "a budget of 1800" in line]
-    assert "gradients is spent" not in line
-    assert line.count("max-gradients") == 1
+@pytest.mark.parametrize("distance", [1e-3, 1e3])
+def test_a_distance_that_no_stiffness_reaches_is_said(distance):
+    """A bowl holds its chains: however soft the reference, they never get far."""
+    result = measured("bowl?dim=3&condition=10", beta=10.0, gamma=1.0, gamma_nodes=3, distances=(distance,))
+    assert any(line.startswith(f"no chains came near the distances {distance:.4g}") for line in result.messages)
+    assert plain(result)
+
+
+@pytest.mark.parametrize("budget", [600, 900, 3000])
+def test_a_budget_is_named_once(budget):
+    """One for nothing, one for half of the warm-up, one for the first draws."""
+    result = measured("bowl?dim=20", beta=1000.0, gamma=1.0, max_gradients=budget)
+    (line,) = [line for line in result.messages if f"budget of {budget}" in line]
+    assert line.count("budget") == line.count("max-gradients") == 1
 
 
 def test_short_steps_that_do_not_move_are_not_told_to_be_shorter():
     result = measured("bowl?dim=3&condition=10", sampler="sgld", sgld_step=1e-9, beta=10.0, gamma=1.0)
     assert not result.converged
     assert not any("virial" in line and "lower --local-entropy.sgld-step" in line for line in result.messages)
+
+
+def numbers(name, **summary):
+    attrs = {"loss": 0.0, "beta": 1.0, "gamma": 1.0, "metric": "identity"}
+    return Result(xr.Dataset(attrs=attrs), summary, points=(name,))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "dissent"),
+    [
+        ({"phi": -1.0, "trace": 2.0}, {"phi": -2.0, "trace": 1.0}, ["ordered otherwise by trace"]),
+        ({"phi": -1.0, "trace": 2.0}, {"phi": -1.05, "trace": 1.0}, []),
+        ({"phi": -1.0, "trace": 1.0}, {"phi": -2.0, "trace": 1.0}, []),
+        ({"phi": -1.0, "trace": 2.0, "trace_stderr": 1.0}, {"phi": -2.0, "trace": 1.0, "trace_stderr": 1.0}, []),
+        ({"phi": -1.0, "llc": 2.0}, {"phi": -2.0, "llc": 1.0}, ["phi and llc order the points differently"]),
+        ({"phi": -1.0, "llc": 1.01}, {"phi": -2.0, "llc": 1.0}, []),
+    ],
+    ids=["clear", "phi open", "tie", "trace open", "llc", "llc open"],
+)
+def test_only_what_is_clearly_ordered_otherwise_dissents(first, second, dissent):
+    errors = {"phi_stderr": 0.1, "llc_stderr": 0.1}
+    combined = combine([numbers("b", **errors, **first), numbers("a", **errors, **second)], context=Context())
+    assert [line for line in combined.messages if "order" in line] == dissent
+
+
+def test_equal_numbers_without_an_error_are_no_difference():
+    zero = {"phi": 0.0, "phi_stderr": 0.0}
+    combined = combine([numbers("a", **zero), numbers("b", **zero)], context=Context())
+    assert combined.messages == ("by its local entropy a is flatter than b by 0, 0 standard errors: no difference",)
