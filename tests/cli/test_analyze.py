@@ -82,11 +82,11 @@ def test_flags_override_the_config(nets: Path, run: Run) -> None:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
 def test_every_config_runs(nets: Path, run: Run, name: str) -> None:
-    words = ["zoo:double-well?dim=3", "--config", CONFIGS / f"{name}.yaml", "--neb.max-gradients", "300"]
-    shown = document(run("analyze", *words, "--json"))
-    assert {result["analysis"] for result in shown["results"]} == set(
-        yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["plugin"]
-    )
+    plugins = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["plugin"]
+    short = {"neb": "300", "local-entropy": "4000"}
+    budgets = [word for plugin in plugins if plugin in short for word in (f"--{plugin}.max-gradients", short[plugin])]
+    shown = document(run("analyze", "zoo:double-well?dim=3", "--config", CONFIGS / f"{name}.yaml", *budgets, "--json"))
+    assert {result["analysis"] for result in shown["results"]} == set(plugins)
 
 
 def test_the_demo_config_is_what_the_demo_measures(nets: Path, run: Run) -> None:

@@ -85,7 +85,7 @@ def test_the_area_under_the_coefficient_is_the_entropy(bowl):
 def test_singular_minima_have_their_coefficients(name):
     powers = (2, 2) if "2,2" in name else (2, 4)
     exact = Singular(powers=powers, kind="sum" if "sum" in name else "product").learning_coefficient(1000.0, 1.0)
-    result = measured(name, beta=1000.0, gamma=1.0, **{**QUICK, "max_gradients": 40_000})
+    result = measured(name, beta=1000.0, gamma=1.0, **{**QUICK, "chains": 48, "max_gradients": 200_000})
     assert abs(result.summary["llc"] - exact) < 4 * result.summary["llc_stderr"]
     assert result.summary["llc_stderr"] < 0.2 * exact
 
