@@ -11,6 +11,7 @@ from landscape_local_entropy import chains as chains_module
 from landscape_local_entropy.chains import Sampled, sample
 from landscape_local_entropy.diagnostics import evidence_of, virial_of
 from landscape_local_entropy.draws import BudgetError, Node
+from landscape_local_entropy.ledger import Ledger
 from landscape_local_entropy.options import LocalEntropyOptions
 from landscape_local_entropy.sgld import sgld_bias
 from landscape_local_entropy.targets import wanted_errors
@@ -52,11 +53,12 @@ class Kept(Unstored):
     """A storage that keeps the last state, and how often it was saved."""
 
     def __init__(self):
-        self.state, self.saves = None, 0
+        self.state, self.saves, self.streams = None, 0, []
 
     def save(self, key, state):
         self.state = {name: tensor.clone() for name, tensor in state.items()}
         self.saves += 1
+        self.streams.append(self.state["3.stream"])
 
     def load(self, key):
         return self.state
@@ -189,6 +191,7 @@ def test_interrupted_twice_is_as_undisturbed(sampler):
     second.state = first.state
     with pytest.raises(KeyboardInterrupt):
         run(around, options=options, context=Context(storage=second), budget=40_000)
+    assert len({bytes(stream.tolist()) for stream in whole.streams}) == whole.saves
     last = Kept()
     last.state = second.state
     same(run(around, options=options, context=Context(storage=last), budget=40_000), undisturbed)
@@ -262,11 +265,19 @@ def test_a_flat_loss_is_not_called_converged():
     assert "R-hat inf" in found.reason
 
 
-def test_burn_in_is_stored_apart():
-    around = neighbourhood("bowl?dim=12&condition=1e4&seed=0")
-    for draws in run(around, budget=20_000).draws:
-        assert draws.warmup.shape[1] >= 50
-        assert draws.rise.shape == draws.pull.shape == draws.square.shape == draws.distance2.shape
+def test_burn_in_is_measured_apart_from_the_draws():
+    """Chains that come from far away: what they measured on the way joins the warm-up."""
+    rng = torch.Generator().manual_seed(0)
+    trace = torch.randn(6, 4, 400, generator=rng, dtype=torch.float64)
+    trace[:, :, :100] += torch.linspace(50, 0, 100, dtype=torch.float64)
+    scalar, warmup = torch.ones((), dtype=torch.float64), torch.randn(4, 50, generator=rng, dtype=torch.float64)
+    ledger = Ledger(torch.zeros(4, 3), rng.get_state(), scalar, scalar, scalar, scalar, warmup, trace)
+    draws = ledger.draws(num_steps=5, behind=30)
+    length = draws.rise.shape[1]
+    assert 200 <= length < 300
+    assert torch.equal(torch.cat([draws.warmup, draws.rise], dim=1), torch.cat([warmup, trace[0]], dim=1))
+    assert torch.equal(draws.square, trace[2, :, -length:])
+    assert draws.acceptance == float(trace[4, :, -length:].mean())
 
 
 def test_errors_are_shared_so_that_the_integral_has_its_own():

@@ -198,6 +198,26 @@ def test_the_time_counts_directions_by_their_learning_coefficient():
     assert float(left) == pytest.approx(hmc.FALLEN, abs=0.04)
 
 
+def test_the_mass_is_the_curvature_of_the_exponent_where_that_is_positive():
+    around = bowl()
+    diagonal = torch.tensor([1.0, 0.5, 0.0, -3.0, 2.0, 0.1], dtype=torch.float64)
+    tilted, _ = placed(around, 2, diagonal, (Node(10.0, 3.0), Node(0.5, 1.0)))
+    torch.testing.assert_close(tilted.mass[1], 10 * diagonal.clamp(min=0) + 3)
+    torch.testing.assert_close(tilted.mass[2], 0.5 * diagonal.clamp(min=0) + 1)
+    assert (placed(around, 1)[0].mass == NODE.gamma).all()
+
+
+def test_the_time_does_not_depend_on_where_the_measure_is_centred():
+    """Chains around a place far from the point: their mean pull does not fade, what is left of it does."""
+    shift = torch.full((6,), 30.0, dtype=torch.float64)
+    around = around_of(lambda x: (SPECTRUM * (x - shift) ** 2).sum() / 2, 6)
+    tilted, streams = placed(around, 1000, SPECTRUM)
+    precision = NODE.beta * SPECTRUM + NODE.gamma
+    exact_draws = tilted.at(NODE.beta * SPECTRUM * shift / precision + streams.normal() / precision.sqrt())
+    times, _ = hmc.decorrelation_times(tilted, exact_draws, full(0.05, 1000), LONG, streams)
+    assert float(times) == pytest.approx(acos(hmc.FALLEN), rel=0.05)
+
+
 def test_without_a_pull_the_time_is_a_quarter_of_a_period():
     around = around_of(lambda x: 0 * x.sum(), 4)
     tilted, streams = placed(around, 3)
